@@ -1,0 +1,66 @@
+"""Public draws from beacon randomness: who validates whom.
+
+A pure function of the beacon output and the two member lists, so that contract, peers and auditors agree.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+
+
+def random_numbers(randomness: bytes, label: bytes) -> Iterator[int]:
+    """Yield an endless stream of 256-bit numbers from a beacon output.
+
+    Reducing them modulo a population of up to 2^32 members is uniform to within 2^-224.
+    """
+    counter = 0
+    while True:
+        word = hashlib.sha256(randomness + label + counter.to_bytes(8, "little")).digest()
+        yield int.from_bytes(word, "little")
+        counter += 1
+
+
+def _sample(population: Sequence[int], count: int, numbers: Iterator[int]) -> list[int]:
+    """Draw without replacement (partial Fisher–Yates)."""
+    pool = list(population)
+    for position in range(count):
+        other = position + next(numbers) % (len(pool) - position)
+        pool[position], pool[other] = pool[other], pool[position]
+    return pool[:count]
+
+
+def draw_validators(
+    randomness: bytes, active: Sequence[int], checkable: Sequence[int], count: int
+) -> list[tuple[int, int]]:
+    """Draw (validator, target) pairs: at most `count`, all members distinct.
+
+    Parameters
+    ----------
+    randomness : bytes
+        The beacon output of the checked step.
+    active : sequence of int
+        Peers of the step to come, ascending; validators come from here.
+    checkable : sequence of int
+        Contributors of the checked step that are still active, ascending; targets come from here.
+    count : int
+        Validators per step (m).
+
+    Returns
+    -------
+    list of (validator, target)
+        Fewer than `count` pairs when the step is too small: at least one active peer is left to contribute.
+
+    Examples
+    --------
+    >>> pairs = draw_validators(bytes(32), range(8), range(8), 2)
+    >>> len({member for pair in pairs for member in pair})
+    4
+    """
+    numbers = random_numbers(randomness, b"validators")
+    count = min(count, (len(active) - 1) // 2)
+    validators = _sample(active, count, numbers)
+    candidates = [peer for peer in checkable if peer not in validators]
+    count = min(count, len(candidates))
+    targets = _sample(candidates, count, numbers)
+    return list(zip(validators[:count], targets))

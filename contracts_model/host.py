@@ -1,0 +1,68 @@
+"""The precompiles and proof checks that the chain gives to contracts.
+
+The contracts use the standard library only; whoever runs them supplies a :class:`Host`. In simdfl it is
+``simdfl.chain.host.ChainHost`` with real cryptography. Gas for these checks is charged by the contracts, from
+:attr:`Host.dealing_exponentiations` and the constants of :mod:`contracts_model.gas`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+
+class Host(Protocol):
+    """Cryptography offered to contracts. Malformed bytes give ``False`` or ``None``, never an exception."""
+
+    def sha256(self, data: bytes) -> bytes:
+        """Return the SHA-256 digest."""
+        ...
+
+    def keccak256(self, data: bytes) -> bytes:
+        """Return the Keccak-256 digest (function selectors)."""
+        ...
+
+    def recover_signer(self, digest: bytes, signature: bytes) -> bytes | None:
+        """Return the 20-byte address that signed `digest`, as the precompile at address 1."""
+        ...
+
+    def verify_path(self, root: bytes, leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bool:
+        """Check a Merkle opening of leaf `index` among `size`."""
+        ...
+
+    def verify_possession(self, context: bytes, public_key: bytes, proof: bytes) -> bool:
+        """Check a proof of possession of a beacon key."""
+        ...
+
+    def verify_dealing(
+        self, context: bytes, receivers: Sequence[bytes], threshold: int, transcript: bytes, commitment: bytes
+    ) -> bool:
+        """Check a publicly verifiable sharing, and that `commitment` is the one inside it."""
+        ...
+
+    def check_opening(self, commitment: bytes, secret: int) -> bool:
+        """Check g^secret against the dealer's commitment."""
+        ...
+
+    def recover_secret(
+        self,
+        context: bytes,
+        receivers: Sequence[bytes],
+        threshold: int,
+        transcript: bytes,
+        shares: Sequence[tuple[int, bytes]],
+    ) -> bytes | None:
+        """Return the encoded secret h^p(0) from `threshold` proven shares, or None if any is wrong."""
+        ...
+
+    def beacon_output(self, run: bytes, index: int, secret_sum: int, recovered: Sequence[bytes]) -> bytes:
+        """Return H("BEACON", run, index, h^secret_sum times the recovered secrets)."""
+        ...
+
+    def add_secrets(self, left: int, right: int) -> int:
+        """Add two opened secrets in the scalar field."""
+        ...
+
+    def dealing_exponentiations(self, receivers: int, threshold: int) -> int:
+        """Return how many group multiplications one dealing's verification takes."""
+        ...

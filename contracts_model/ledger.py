@@ -1,0 +1,372 @@
+"""Step ledger: the phases of training, what was committed in them, and who missed a deadline.
+
+The order is the security argument (BTARD, Gorbunov et al. 2022, section 3; PROTOCOL section 3): part hashes
+before any part is seen (COMMIT), aggregates fixed before the beacon opens (AGGREGATE → lock → REVEAL), and
+gradients fixed before the validators are drawn. A phase ends when all have acted or at its deadline.
+
+Step t opens with output t of the beacon and is locked before output t+1; step T (= ``terms.steps``) is the
+closing step, in which the last step is still validated and the final state is agreed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from contracts_model.abi import Bool, Bytes32, Uint
+from contracts_model.beacon import Beacon, mask_bytes
+from contracts_model.draw import draw_validators
+from contracts_model.gas import SHA256_BASE_GAS
+from contracts_model.registry import Registry
+from contracts_model.runtime import Context, Contract, external
+from contracts_model.storage import BitSet, Slots, members
+from contracts_model.terms import Phase, Terms
+from contracts_model.treasury import Treasury
+
+
+class Accusations(Protocol):
+    """The contract that opens cases (the court)."""
+
+    def accuse_computation(self, ctx: Context, step: int, target: int, accuser: int) -> None:
+        """Open the case that follows a validator's bad result."""
+        ...
+
+
+@dataclass
+class StepLedger(Contract):
+    """The state machine of one job: sets of the current step, roots of the last ``dispute_window`` steps."""
+
+    terms: Terms
+    registry: Registry
+    beacon: Beacon
+    treasury: Treasury
+    court: Accusations = field(init=False)
+    state: Slots = field(init=False)
+    roots: Slots = field(init=False)
+    hashes: Slots = field(init=False)
+    digests: Slots = field(init=False)
+    votes: Slots = field(init=False)
+    earned: Slots = field(init=False)
+    paid: Slots = field(init=False)
+    pairs: Slots = field(init=False)
+    sets: BitSet = field(init=False)
+
+    def __post_init__(self) -> None:
+        for label in ("state", "roots", "hashes", "digests", "votes", "earned", "paid", "pairs"):
+            setattr(self, label, self.slots(label))
+        self.sets = BitSet(self.slots("sets"), -(-self.terms.n_peers // 256))
+
+    # ---- views
+
+    def phase(self) -> Phase:
+        """Return the current phase."""
+        return Phase(self.state["phase"])
+
+    def step(self) -> int:
+        """Return the current step; 0 also before the first one opened."""
+        return int(self.state["step"])
+
+    def round(self) -> int:
+        """Return the number of steps opened so far: 0 during setup, step + 1 afterwards."""
+        return int(self.state["round"])
+
+    def mask(self, name: str) -> int:
+        """Return one of this step's sets: roster, validators, committed, aggregated, dropped, void."""
+        return self.sets.read(name)
+
+    def is_contributor(self, step: int, peer: int) -> bool:
+        """Return whether `peer` has a commitment in `step`, within the dispute window."""
+        return self.root_of(step, peer) != 0
+
+    def root_of(self, step: int, peer: int) -> bytes | int:
+        """Return the commitment root of a peer in a recent step, or 0."""
+        slot = (step % self.terms.dispute_window, peer)
+        stored = self.roots[slot]
+        return stored if stored and self.roots[(slot, "step")] == step + 1 else 0
+
+    # ---- phases
+
+    def _enter_phase(self, ctx: Context, phase: Phase, seconds: int) -> None:
+        self.state["phase"] = phase
+        self.state["deadline"] = ctx.timestamp_s + seconds
+        ctx.emit(self.name, "Phase", phase=int(phase), round=self.round(), deadline=self.state["deadline"])
+
+    def open_registration(self, ctx: Context) -> None:
+        """Start the clock for registrations (deployment)."""
+        self._enter_phase(ctx, Phase.REGISTER, self.terms.register_s)
+
+    def after_registration(self, ctx: Context) -> None:
+        """Open the dealing: all members have joined."""
+        self.enter()
+        self._open_dealing(ctx)
+
+    def _open_dealing(self, ctx: Context) -> None:
+        self.registry.close()
+        if not self._abort_if_too_few(ctx):
+            self.beacon.open_epoch(ctx, 0)
+            self._enter_phase(ctx, Phase.DEAL, self.terms.deal_s)
+
+    def _end_dealing(self, ctx: Context) -> None:
+        """Lock output 0 after the whole dealing phase: the dealings must have been checked by then."""
+        self.beacon.eject_missing_dealers(ctx, 0)
+        if not self._abort_if_too_few(ctx):
+            self._lock(ctx, 0, self.registry.active_mask())
+
+    def _lock(self, ctx: Context, output: int, roster: int) -> None:
+        self.beacon.lock(ctx, output, roster)
+        self._enter_phase(ctx, Phase.REVEAL, self.terms.reveal_s)
+
+    def _abort_if_too_few(self, ctx: Context) -> bool:
+        if self.registry.counters["active"] >= self.terms.minimum_peers:
+            return False
+        self._abort(ctx, "fewer active peers than the job's minimum")
+        return True
+
+    def _abort(self, ctx: Context, reason: str) -> None:
+        self._enter_phase(ctx, Phase.ABORTED, 0)
+        ctx.emit(self.name, "Aborted", reason=reason.encode())
+
+    def _open_step(self, ctx: Context, step: int, randomness: bytes) -> None:
+        """Membership changes here and only here: the roster is who is active now."""
+        if self._abort_if_too_few(ctx):
+            return
+        roster = self.registry.active_mask()
+        checkable = self.sets.read("contributors") & roster if step else 0
+        self.state["step"] = step
+        self.state["round"] = step + 1
+        self._draw(ctx, step, randomness, roster, checkable)
+        self.sets.write("roster", roster)
+        for name in ("committed", "aggregated", "dropped", "void"):
+            self.sets.write(name, 0)
+        self.state["attempt"] = 0
+        self._enter_phase(ctx, Phase.COMMIT, self.terms.commit_s)
+
+    def _draw(self, ctx: Context, step: int, randomness: bytes, roster: int, checkable: int) -> None:
+        count = self.terms.validators
+        ctx.meter.charge(2 * count * SHA256_BASE_GAS)
+        drawn = draw_validators(randomness, list(members(roster)), list(members(checkable)), count)
+        for position, (validator, target) in enumerate(drawn):
+            self.pairs[position] = (step << 64) | (validator << 32) | target
+        self.state["pairs"] = len(drawn)
+        self.sets.write("validators", sum(1 << validator for validator, _ in drawn))
+        ctx.emit(
+            self.name,
+            "StepOpened",
+            step=step,
+            roster=mask_bytes(roster),
+            randomness=randomness,
+            pairs=b"".join(v.to_bytes(4, "little") + u.to_bytes(4, "little") for v, u in drawn),
+        )
+        self._follow_epochs(ctx, step)
+
+    def _follow_epochs(self, ctx: Context, step: int) -> None:
+        """Deal one epoch ahead; who has not dealt when its epoch begins is ejected."""
+        epoch, position = divmod(step, self.terms.epoch_outputs)
+        if position:
+            return
+        if epoch:
+            self.beacon.eject_missing_dealers(ctx, epoch)
+        if (epoch + 1) * self.terms.epoch_outputs <= self.terms.steps:
+            self.beacon.open_epoch(ctx, epoch + 1)
+
+    # ---- COMMIT
+
+    def _acting_index(self, ctx: Context, step: int, phase: Phase) -> int:
+        ctx.require(self.phase() == phase, f"not in the {phase.name.lower()} phase")
+        ctx.require(step == self.step(), "not the current step")
+        peer = self.registry.known_index(ctx)
+        ctx.require(self.sets.has("roster", peer), "not in the roster of this step")
+        return peer
+
+    @external
+    def commit(self, ctx: Context, step: Uint, root: Bytes32, state: Bytes32, reports: Bytes32) -> None:
+        """Commit to one's gradient parts; chain the state digest and the digest of last step's reports."""
+        peer = self._acting_index(ctx, step, Phase.COMMIT)
+        ctx.require(not self.sets.has("validators", peer), "a validator does not contribute")
+        self._act_once(ctx, peer, step, state)
+        if step < self.terms.steps:
+            ctx.require(root != bytes(32), "an empty root")
+            slot = (step % self.terms.dispute_window, peer)
+            self.roots[slot] = root
+            self.roots[(slot, "step")] = step + 1
+            self.earned[peer] += 1
+        ctx.emit(self.name, "Committed", step=step, peer=peer, root=root, state=state, reports=reports)
+        self._end_commit_if_complete(ctx)
+
+    @external
+    def attest(
+        self, ctx: Context, step: Uint, target: Uint, honest: Bool, evidence: Bytes32, state: Bytes32
+    ) -> None:
+        """Publish a validator's result on `target`'s previous step: silence is an offence.
+
+        ``evidence`` is H(recomputed gradient ‖ own address): it cannot be copied from the target. The court
+        opens a case when ``honest`` is false.
+        """
+        validator = self._acting_index(ctx, step, Phase.COMMIT)
+        ctx.require(self._is_pair(step, validator, target), "not drawn to validate this peer")
+        self._act_once(ctx, validator, step, state)
+        self.earned[validator] += 1
+        ctx.emit(
+            self.name,
+            "Attested",
+            step=step,
+            validator=validator,
+            target=target,
+            honest=honest,
+            evidence=evidence,
+        )
+        if not honest:
+            self.court.accuse_computation(ctx, step - 1, target, validator)
+        self._end_commit_if_complete(ctx)
+
+    def _is_pair(self, step: int, validator: int, target: int) -> bool:
+        wanted = (step << 64) | (validator << 32) | target
+        return any(self.pairs[position] == wanted for position in range(self.state["pairs"]))
+
+    def _act_once(self, ctx: Context, peer: int, step: int, state: bytes) -> None:
+        ctx.require(not self.sets.has("committed", peer), "already acted in this step")
+        self.sets.add("committed", peer)
+        count = self.votes[(step, state)] + 1
+        self.votes[(step, state)] = count
+        if 2 * count > self.sets.read("roster").bit_count() and self.digests[step] == 0:
+            self.digests[step] = state
+            ctx.emit(self.name, "StateAgreed", step=step, state=state)
+
+    def _end_commit_if_complete(self, ctx: Context) -> None:
+        if self.sets.read("roster") == self.sets.read("committed"):
+            self._end_commit(ctx)
+
+    def _end_commit(self, ctx: Context) -> None:
+        committed = self.sets.read("committed")
+        for peer in members(self.sets.read("roster") & ~committed):
+            self.registry.eject(ctx, peer, "missed deadline: commit")
+        contributors = committed & ~self.sets.read("validators")
+        self.sets.write("contributors", contributors)
+        if self.step() == self.terms.steps:
+            self._enter_phase(ctx, Phase.DONE, self.terms.vote_s)
+        elif not contributors:
+            self._abort(ctx, "nobody committed a gradient")
+        else:
+            self._open_aggregation(ctx)
+
+    # ---- AGGREGATE
+
+    def _open_aggregation(self, ctx: Context) -> None:
+        self._enter_phase(ctx, Phase.AGGREGATE, self.terms.aggregate_s)
+        ctx.emit(
+            self.name,
+            "Exchange",
+            step=self.step(),
+            attempt=self.state["attempt"],
+            contributors=mask_bytes(self.sets.read("contributors")),
+            dropped=mask_bytes(self.sets.read("dropped")),
+        )
+
+    @external
+    def aggregate(self, ctx: Context, step: Uint, attempt: Uint, digest: Bytes32) -> None:
+        """Fix the hash of one's own aggregated part for the current set of contributors."""
+        peer = self._acting_index(ctx, step, Phase.AGGREGATE)
+        ctx.require(attempt == self.state["attempt"], "the contributors have changed")
+        ctx.require(not self.sets.has("dropped", peer), "eliminated in this step")
+        ctx.require(not self.sets.has("aggregated", peer), "already aggregated")
+        self.sets.add("aggregated", peer)
+        self.hashes[(step % self.terms.dispute_window, peer)] = digest
+        ctx.emit(self.name, "Aggregated", step=step, part=peer, attempt=attempt, digest=digest)
+        if self._missing_aggregators() == 0:
+            self._end_aggregation(ctx)
+
+    @external
+    def eliminate(self, ctx: Context, step: Uint, other: Uint) -> None:
+        """Leave together with `other`, whose part did not arrive: nobody can tell who is at fault.
+
+        A Byzantine peer can so trade itself for at most one honest peer, and neither is slashed. What was
+        aggregated before counts no more: the aggregation starts again without both.
+        """
+        peer = self._acting_index(ctx, step, Phase.AGGREGATE)
+        dropped = self.sets.read("dropped")
+        ctx.require(other != peer, "a pair takes two peers")
+        ctx.require(self.sets.has("roster", other), "the other is not in the roster")
+        ctx.require(not (dropped >> peer & 1 or dropped >> other & 1), "one of the pair is gone already")
+        dropped |= 1 << peer | 1 << other
+        self.sets.write("dropped", dropped)
+        self.sets.write("contributors", self.sets.read("contributors") & ~dropped)
+        self.sets.write("aggregated", 0)
+        self.state["attempt"] += 1
+        for member in (peer, other):
+            self.roots[(step % self.terms.dispute_window, member)] = 0
+            self.registry.eject(ctx, member, "eliminated")
+        ctx.emit(self.name, "Eliminated", step=step, by=peer, other=other)
+        if not self.sets.read("contributors"):
+            self._abort(ctx, "no contributor is left in this step")
+        else:
+            self._open_aggregation(ctx)
+
+    def _missing_aggregators(self) -> int:
+        return self.sets.read("roster") & ~self.sets.read("dropped") & ~self.sets.read("aggregated")
+
+    def _end_aggregation(self, ctx: Context) -> None:
+        missing = self._missing_aggregators()
+        for peer in members(missing):
+            self.registry.eject(ctx, peer, "missed deadline: aggregate")
+        void = missing | self.sets.read("dropped")
+        self.sets.write("void", void)
+        ctx.emit(self.name, "Final", step=self.step(), void=mask_bytes(void))
+        self._lock(ctx, self.step() + 1, self.sets.read("roster") & ~self.sets.read("dropped"))
+
+    # ---- REVEAL and RECOVER
+
+    def void_part(self, ctx: Context, part: int) -> None:
+        """Count a part that nobody received as zero (called by the court, before the output)."""
+        self.enter()
+        ctx.require(self.phase() == Phase.REVEAL, "the aggregates are settled")
+        self.sets.add("void", part)
+        self.registry.eject(ctx, part, "withheld the aggregated part")
+        ctx.emit(self.name, "PartVoided", step=self.step(), part=part)
+
+    def after_opening(self, ctx: Context) -> None:
+        """React to one secret more being open: the output follows when none is awaited any more."""
+        self.enter()
+        if self.beacon.awaited() == 0:
+            self._output(ctx)
+
+    def _output(self, ctx: Context) -> None:
+        output = self.beacon.state["next"] - 1
+        randomness = self.beacon.finish(ctx, output)
+        self._open_step(ctx, output, randomness)
+
+    # ---- deadlines
+
+    @external
+    def advance(self, ctx: Context, round: Uint, phase: Uint) -> None:
+        """End a phase whose deadline has passed; anybody may call."""
+        ctx.require(phase == self.phase() and round == self.round(), "this phase is over")
+        ctx.require(ctx.timestamp_s > self.state["deadline"], "the deadline has not passed")
+        if phase == Phase.REGISTER:
+            self._open_dealing(ctx)
+        elif phase == Phase.DEAL:
+            self._end_dealing(ctx)
+        elif phase == Phase.COMMIT:
+            self._end_commit(ctx)
+        elif phase == Phase.AGGREGATE:
+            self._end_aggregation(ctx)
+        elif phase == Phase.REVEAL:
+            self._enter_phase(ctx, Phase.RECOVER, self.terms.recover_s)
+            self.beacon.report_withheld(ctx)
+        elif phase == Phase.RECOVER:
+            self._abort(ctx, "the beacon cannot be recovered: fewer than t shares arrived")
+        else:
+            ctx.require(False, "nothing to advance")
+
+    # ---- the end
+
+    @external
+    def withdraw(self, ctx: Context) -> None:
+        """Take back the deposit, with the reward for every step worked; a banned peer gets nothing."""
+        ctx.require(self.phase() in (Phase.DONE, Phase.ABORTED), "the job is running")
+        ctx.require(ctx.timestamp_s > self.state["deadline"], "cases may still be decided")
+        peer = self.registry.known_index(ctx)
+        ctx.require(not self.registry.is_banned(peer), "banned")
+        ctx.require(self.paid[peer] == 0, "already paid")
+        self.paid[peer] = 1
+        amount = self.treasury.pay_out(peer, ctx.sender, self.earned[peer] * self.terms.reward_wei)
+        ctx.emit(self.name, "Withdrawn", peer=peer, amount=amount)

@@ -1,0 +1,104 @@
+"""Contract storage: mappings whose every access is metered and can be undone.
+
+A :class:`Slots` is what Solidity calls a mapping: any hashable key, zero where nothing was written. Outside a
+transaction (tests, notebooks, read-only views) accesses are free. One Python value stands for one 32-byte
+slot; :class:`BitSet` packs 256 members into a slot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from contracts_model.gas import MAPPING_SLOT_GAS, Meter
+
+WORD_BITS = 256
+
+
+@dataclass
+class Machine:
+    """The place where a transaction's meter is found; shared by all storage of one deployment."""
+
+    meter: Meter | None = None
+
+
+@dataclass
+class Slots:
+    """One mapping in a contract's storage."""
+
+    machine: Machine
+    name: str
+    data: dict[Hashable, Any] = field(default_factory=dict)
+
+    def __getitem__(self, key: Hashable) -> Any:
+        meter = self.machine.meter
+        if meter is not None:
+            meter.charge(MAPPING_SLOT_GAS)
+            meter.touch((self.name, key))
+        return self.data.get(key, 0)
+
+    def __setitem__(self, key: Hashable, value: Any) -> None:
+        meter = self.machine.meter
+        if meter is not None:
+            current = self.data.get(key, 0)
+            meter.charge(MAPPING_SLOT_GAS)
+            meter.store((self.name, key), current, value)
+            meter.undo.append(lambda: self._put(key, current))
+        self._put(key, value)
+
+    def _put(self, key: Hashable, value: Any) -> None:
+        if value:
+            self.data[key] = value
+        else:
+            self.data.pop(key, None)
+
+    def items(self) -> list[tuple[Hashable, Any]]:
+        """Return all non-zero entries, ordered by key; for views and audits, never for calls."""
+        return sorted(self.data.items(), key=lambda item: str(item[0]))
+
+
+@dataclass
+class BitSet:
+    """A set of peer indices, 256 to a slot; `key` selects one of many sets kept in the same mapping."""
+
+    slots: Slots
+    words: int
+
+    def has(self, key: Hashable, member: int) -> bool:
+        """Return whether `member` is in the set."""
+        return bool(self.slots[(key, member // WORD_BITS)] >> (member % WORD_BITS) & 1)
+
+    def add(self, key: Hashable, member: int) -> None:
+        """Put `member` into the set."""
+        slot = (key, member // WORD_BITS)
+        self.slots[slot] = self.slots[slot] | 1 << (member % WORD_BITS)
+
+    def discard(self, key: Hashable, member: int) -> None:
+        """Take `member` out of the set."""
+        slot = (key, member // WORD_BITS)
+        self.slots[slot] = self.slots[slot] & ~(1 << (member % WORD_BITS))
+
+    def read(self, key: Hashable) -> int:
+        """Return the whole set as one integer bit mask."""
+        mask = 0
+        for word in range(self.words):
+            mask |= self.slots[(key, word)] << (word * WORD_BITS)
+        return mask
+
+    def write(self, key: Hashable, mask: int) -> None:
+        """Replace the whole set."""
+        for word in range(self.words):
+            self.slots[(key, word)] = mask >> (word * WORD_BITS) & (1 << WORD_BITS) - 1
+
+
+def members(mask: int) -> Iterator[int]:
+    """Yield the indices in a bit mask, ascending.
+
+    >>> list(members(0b1011))
+    [0, 1, 3]
+    """
+    while mask:
+        low = mask & -mask
+        yield low.bit_length() - 1
+        mask ^= low

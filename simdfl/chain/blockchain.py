@@ -1,0 +1,233 @@
+"""The chain as an actor: it takes transactions, makes a block every slot and sends it to every peer.
+
+Slots lie at ``k · block_time_s``: no accumulated drift. Blocks are executed as they are made, by the contracts
+themselves; each carries the hash of the one before. What it leaves out: missed slots, forks, several proposers.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from contracts_model import Event, Job
+from contracts_model.abi import AbiError
+from simdfl.chain.fees import next_base_fee_wei
+from simdfl.chain.history import ChainHistory
+from simdfl.chain.mempool import Mempool
+from simdfl.chain.profiles import ChainProfile
+from simdfl.chain.transaction import Receipt, Transaction
+from simdfl.crypto.hashing import digest
+from simdfl.crypto.signatures import recover
+from simdfl.kernel import Actor, Environment
+from simdfl.kernel.actor import Life
+from simdfl.network import Message, Network, Traffic
+from simdfl.trace import Tracer
+
+PROPOSER = b"simdfl-proposer-acct"
+FEE_BURN = b"simdfl-basefee-burnt"
+BLOCK_HEADER_BYTES = 512
+EVENT_BYTES = 96
+"""A log entry as a light client receives it: topic, address and the proof's share."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """One block: header fields, and what happened in it."""
+
+    number: int
+    timestamp_s: int
+    parent: bytes
+    hash: bytes
+    base_fee_wei: int
+    gas_used: int
+    receipts: tuple[Receipt, ...]
+    events: tuple[Event, ...]
+
+
+@dataclass(frozen=True)
+class BlockProduced:
+    """Trace: a block with at least one transaction."""
+
+    number: int
+    hash: bytes
+    transactions: int
+    gas_used: int
+
+
+@dataclass(frozen=True)
+class ContractEvent:
+    """Trace: an event of a contract, its fields in canonical JSON."""
+
+    name: str
+    fields: str
+
+
+def event_json(fields: dict[str, Any]) -> str:
+    """Return event fields as canonical JSON; bytes in hexadecimal."""
+    plain = {key: value.hex() if isinstance(value, bytes) else value for key, value in fields.items()}
+    return json.dumps(plain, sort_keys=True, separators=(",", ":"))
+
+
+class Blockchain(Actor):
+    """The block source, with the job's contracts deployed on it.
+
+    Parameters
+    ----------
+    env : Environment
+        The clock.
+    network : Network
+        Transactions arrive at its infrastructure host; blocks leave from there.
+    job : Job
+        The contracts.
+    profile : ChainProfile
+        Slots, limits and fees.
+    tracer : Tracer
+        Receives blocks and contract events.
+    """
+
+    def __init__(
+        self, env: Environment, network: Network, job: Job, profile: ChainProfile, tracer: Tracer
+    ) -> None:
+        super().__init__(env)
+        self._network = network
+        self.job = job
+        self.profile = profile
+        self._trace = tracer
+        self.chain_id = digest("simdfl/chain", job.terms.job_digest)
+        self.blocks: list[Block] = []
+        self.mempool = Mempool()
+        self.nonces: dict[bytes, int] = {}
+        self.base_fee_wei = profile.base_fee_wei
+        self.rejected = 0
+        self.fees_wei = 0
+        self.history = ChainHistory()
+        for event in job.genesis_events:
+            self.history.record(event)
+        network.attach(network.host, self.inbox)
+        self.inbox.listen("TX", self._receive)
+
+    def _receive(self, step: int, sender: int, message: Message) -> None:
+        """Admit a transaction to the mempool if its signature and calldata are right."""
+        transaction: Transaction = message.content
+        signer = recover(transaction.signing_digest(self.chain_id), transaction.signature)
+        signed = signer == transaction.call.sender
+        if not signed or transaction.gas_limit > self.profile.tx_gas_cap or not self._is_encoded(transaction):
+            self.rejected += 1
+            return
+        if not self.mempool.add(transaction):
+            self.rejected += 1
+
+    def _is_encoded(self, transaction: Transaction) -> bool:
+        try:
+            return self.job.calldata(transaction.call) == transaction.calldata
+        except (AbiError, KeyError):
+            return False
+
+    def run(self) -> Life:
+        """Make a block at every slot, for ever."""
+        number = 0
+        while True:
+            number += 1
+            yield self.env.until_time(number * self.profile.block_time_s)
+            self._produce(number)
+
+    def _produce(self, number: int) -> None:
+        timestamp_s = int(self.env.now)
+        receipts = self._execute(number, timestamp_s)
+        events = tuple(event for receipt in receipts for event in receipt.events)
+        gas_used = sum(receipt.gas_used for receipt in receipts)
+        parent = self.blocks[-1].hash if self.blocks else self.chain_id
+        block = Block(
+            number,
+            timestamp_s,
+            parent,
+            block_hash(number, timestamp_s, parent, self.base_fee_wei, receipts),
+            self.base_fee_wei,
+            gas_used,
+            tuple(receipts),
+            events,  # type: ignore[arg-type]
+        )
+        self.blocks.append(block)
+        self.base_fee_wei = next_base_fee_wei(self.base_fee_wei, gas_used, self.profile.gas_limit)
+        if receipts:
+            self._trace(self.env.now, BlockProduced(number, block.hash, len(receipts), gas_used))
+        for event in block.events:
+            self.history.record(event)
+            self._trace(self.env.now, ContractEvent(event.name, event_json(event.fields)))
+        self._publish()
+
+    def _execute(self, number: int, timestamp_s: int) -> list[Receipt]:
+        receipts: list[Receipt] = []
+        left = self.profile.gas_limit
+        for transaction in self.mempool.ready(self.nonces, self.base_fee_wei):
+            if transaction.gas_limit > left or not self._can_pay(transaction):
+                continue
+            receipt = self._apply(transaction, number, len(receipts), timestamp_s)
+            left -= receipt.gas_used
+            receipts.append(receipt)
+        self.mempool.remove_included(self.nonces)
+        return receipts
+
+    def _can_pay(self, transaction: Transaction) -> bool:
+        most = transaction.gas_limit * transaction.max_fee_wei + transaction.call.value_wei
+        return self.job.wallets.of(transaction.call.sender) >= most
+
+    def _apply(self, transaction: Transaction, number: int, position: int, timestamp_s: int) -> Receipt:
+        call = transaction.call
+        outcome = self.job.execute(call, number, timestamp_s, transaction.gas_limit)
+        self.nonces[call.sender] = transaction.nonce + 1
+        tip_wei = min(transaction.priority_fee_wei, transaction.max_fee_wei - self.base_fee_wei)
+        self.job.wallets.move(call.sender, FEE_BURN, outcome.gas_used * self.base_fee_wei)
+        self.job.wallets.move(call.sender, PROPOSER, outcome.gas_used * tip_wei)
+        fee_wei = outcome.gas_used * (self.base_fee_wei + tip_wei)
+        self.fees_wei += fee_wei
+        return Receipt(
+            number,
+            position,
+            call.sender,
+            call.contract,
+            call.function,
+            transaction.calldata,
+            call.value_wei,
+            transaction.nonce,
+            transaction.gas_limit,
+            transaction.max_fee_wei,
+            transaction.priority_fee_wei,
+            transaction.signature,
+            outcome.gas_used,
+            fee_wei,
+            outcome.reason,
+            outcome.events,
+        )
+
+    def _publish(self) -> None:
+        """Send peers the block on which they may act now: the head less the finality depth."""
+        position = len(self.blocks) - 1 - self.profile.finality_blocks
+        if position < 0 or not self.blocks[position].events:
+            return
+        block = self.blocks[position]
+        size = BLOCK_HEADER_BYTES + EVENT_BYTES * len(block.events)
+        message = Message("BLOCK", block.number, self._network.host, block, size, Traffic.CHAIN)
+        for peer in range(self._network.n_peers):
+            self._network.send(message, peer)
+
+
+def block_hash(
+    number: int, timestamp_s: int, parent: bytes, base_fee_wei: int, receipts: Sequence[Receipt]
+) -> bytes:
+    """Return the hash that chains a block: over its header, transactions and outcomes."""
+    header = b"".join(value.to_bytes(16, "little") for value in (number, timestamp_s, base_fee_wei))
+    pieces = [
+        digest(
+            "simdfl/receipt",
+            receipt.signature,
+            receipt.calldata,
+            receipt.gas_used.to_bytes(8, "little"),
+            receipt.reason.encode(),
+            *[f"{event.name}{event_json(event.fields)}".encode() for event in receipt.events],  # type: ignore[attr-defined]
+        )
+        for receipt in receipts
+    ]
+    return digest("simdfl/block", header, parent, *pieces)

@@ -1,0 +1,115 @@
+"""A peer's access to the chain: signed transactions out, blocks in, events into its inbox."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from contracts_model import Call, Event
+from simdfl.chain.blockchain import Block, Blockchain
+from simdfl.chain.transaction import Transaction
+from simdfl.crypto.signatures import Keypair
+from simdfl.kernel import Inbox
+from simdfl.network import Message, Network, Traffic
+
+DEFAULT_GAS_LIMIT = 1_500_000
+"""Covers every ordinary call, also the one that happens to end a phase."""
+
+WAKING_EVENTS = {
+    "Phase": ("phase", "round"),
+    "StepOpened": (None, "step"),
+    "Exchange": ("attempt", "step"),
+    "Final": (None, "step"),
+    "Locked": (None, "output"),
+    "EpochOpened": (None, "epoch"),
+    "CaseOpened": (None, "case"),
+    "Verdict": (None, "case"),
+    "Absent": ("peer", "step"),
+    "PartVoided": ("part", "step"),
+    "Withheld": (None, "output"),
+    "Aborted": (None, None),
+}
+"""Events that actors wait for; the fields that serve as inbox sender and step."""
+
+
+class ChainClient:
+    """One peer's client.
+
+    Parameters
+    ----------
+    peer : int
+        The peer's index in the network.
+    keypair : Keypair
+        Signs its transactions.
+    chain : Blockchain
+        Where calldata is encoded (a local computation) and where transactions go.
+    network : Network
+        Carries them.
+    inbox : Inbox
+        Receives events as ``chain:<name>``.
+    """
+
+    def __init__(
+        self,
+        peer: int,
+        keypair: Keypair,
+        chain: Blockchain,
+        network: Network,
+        inbox: Inbox,
+    ) -> None:
+        self.peer = peer
+        self.keypair = keypair
+        self.history = chain.history
+        self.head = 0
+        self.submitted = 0
+        self._chain = chain
+        self._network = network
+        self._inbox = inbox
+        self._nonce = 0
+        inbox.listen("BLOCK", self._receive)
+        for event in chain.job.genesis_events:
+            self._take(event)
+
+    @property
+    def block_time_s(self) -> float:
+        """Seconds between blocks."""
+        return self._chain.profile.block_time_s
+
+    def submit(
+        self,
+        contract: str,
+        function: str,
+        *args: Any,
+        value_wei: int = 0,
+        gas_limit: int = DEFAULT_GAS_LIMIT,
+    ) -> None:
+        """Sign a call and send it to the chain; fees are bid so that ordinary base fee changes pass."""
+        call = Call(self.keypair.address, contract, function, args, value_wei)
+        tip_wei = self._chain.profile.priority_fee_wei
+        unsigned = Transaction(
+            call,
+            self._chain.job.calldata(call),
+            self._nonce,
+            gas_limit,
+            2 * max(self._chain.base_fee_wei, self._chain.profile.base_fee_wei) + tip_wei,
+            tip_wei,
+        )
+        signature = self.keypair.sign(unsigned.signing_digest(self._chain.chain_id))
+        transaction = Transaction(**{**vars(unsigned), "signature": signature})
+        self._nonce += 1
+        self.submitted += 1
+        size = transaction.size_bytes
+        message = Message("TX", transaction.nonce, self.peer, transaction, size, Traffic.CHAIN)
+        self._network.send(message, self._network.host)
+
+    def _receive(self, step: int, sender: int, message: Message) -> None:
+        block: Block = message.content
+        self.head = block.number
+        for event in block.events:
+            self._take(event)
+
+    def _take(self, event: Event) -> None:
+        fields = WAKING_EVENTS.get(event.name)
+        if fields is not None:
+            source = event.fields[fields[0]] if fields[0] else 0
+            slot = event.fields[fields[1]] if fields[1] else 0
+            self._inbox.deliver(f"chain:{event.name}", slot, source, event)

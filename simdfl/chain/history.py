@@ -1,0 +1,101 @@
+"""What has happened on chain, indexed for those who act on it.
+
+Shared by all peers: every peer sees the same chain, only at different times. A peer looks an entry up only after
+the block that completes it has reached it, as the phase events tell.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+from contracts_model import Event
+from contracts_model.storage import members
+
+
+def mask_members(mask: bytes) -> list[int]:
+    """Return the peer indices in an event's bit mask.
+
+    >>> mask_members(bytes([5]))
+    [0, 2]
+    """
+    return list(members(int.from_bytes(mask, "little")))
+
+
+class ChainHistory:
+    """Index of contract events."""
+
+    def __init__(self) -> None:
+        self.roots: dict[int, dict[int, bytes]] = defaultdict(dict)
+        self.aggregates: dict[tuple[int, int], dict[int, bytes]] = defaultdict(dict)
+        self.dealing_roots: dict[int, dict[int, bytes]] = defaultdict(dict)
+        self.receivers: dict[int, list[int]] = {}
+        self.states: dict[int, bytes] = {}
+        self.randomness: dict[int, bytes] = {}
+        self.rosters: dict[int, list[int]] = {}
+        self.pairs: dict[int, list[tuple[int, int]]] = {}
+        self.contributors: dict[int, list[int]] = {}
+        self.attempts: dict[int, int] = {}
+        self.void: dict[int, set[int]] = defaultdict(set)
+        self.silent: dict[int, set[int]] = defaultdict(set)
+        self.cases: dict[int, dict[str, Any]] = {}
+        self.closed_cases: set[int] = set()
+        self.removed: dict[int, str] = {}
+        self.banned: set[int] = set()
+
+    def record(self, event: Event) -> None:
+        """Take one event into the index."""
+        handler = getattr(self, f"_on_{event.name.lower()}", None)
+        if handler is not None:
+            handler(event.fields)
+
+    def _on_committed(self, fields: dict[str, Any]) -> None:
+        self.roots[fields["step"]][fields["peer"]] = fields["root"]
+
+    def _on_aggregated(self, fields: dict[str, Any]) -> None:
+        self.aggregates[(fields["step"], fields["attempt"])][fields["part"]] = fields["digest"]
+
+    def _on_dealt(self, fields: dict[str, Any]) -> None:
+        self.dealing_roots[fields["epoch"]][fields["dealer"]] = fields["root"]
+
+    def _on_epochopened(self, fields: dict[str, Any]) -> None:
+        self.receivers[fields["epoch"]] = mask_members(fields["receivers"])
+
+    def _on_stateagreed(self, fields: dict[str, Any]) -> None:
+        self.states[fields["step"]] = fields["state"]
+
+    def _on_stepopened(self, fields: dict[str, Any]) -> None:
+        step, pairs = fields["step"], fields["pairs"]
+        self.randomness[step] = fields["randomness"]
+        self.rosters[step] = mask_members(fields["roster"])
+        words = [int.from_bytes(pairs[at : at + 4], "little") for at in range(0, len(pairs), 4)]
+        self.pairs[step] = list(zip(words[::2], words[1::2]))
+
+    def _on_exchange(self, fields: dict[str, Any]) -> None:
+        self.contributors[fields["step"]] = mask_members(fields["contributors"])
+        self.attempts[fields["step"]] = fields["attempt"]
+
+    def _on_final(self, fields: dict[str, Any]) -> None:
+        self.void[fields["step"]] = set(mask_members(fields["void"]))
+
+    def _on_partvoided(self, fields: dict[str, Any]) -> None:
+        self.void[fields["step"]].add(fields["part"])
+
+    def _on_absent(self, fields: dict[str, Any]) -> None:
+        self.silent[fields["step"]].add(fields["peer"])
+
+    def _on_caseopened(self, fields: dict[str, Any]) -> None:
+        self.cases[fields["case"]] = fields
+
+    def _on_verdict(self, fields: dict[str, Any]) -> None:
+        self.closed_cases.add(fields["case"])
+
+    def _on_void(self, fields: dict[str, Any]) -> None:
+        self.closed_cases.add(fields["case"])
+
+    def _on_banned(self, fields: dict[str, Any]) -> None:
+        self.removed[fields["peer"]] = fields["reason"]
+        self.banned.add(fields["peer"])
+
+    def _on_ejected(self, fields: dict[str, Any]) -> None:
+        self.removed.setdefault(fields["peer"], fields["reason"])

@@ -1,0 +1,52 @@
+"""The precompiles of the simulated chain: real hashes, signatures and beacon proofs for the contracts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from simdfl.crypto.beacon import BeaconScheme
+from simdfl.crypto.hashing import keccak256, sha256
+from simdfl.crypto.merkle import verify_path
+from simdfl.crypto.signatures import recover
+from simdfl.memo import Memo
+
+
+class ChainHost:
+    """Implements :class:`contracts_model.host.Host` over :mod:`simdfl.crypto`.
+
+    Parameters
+    ----------
+    scheme : BeaconScheme
+        The beacon of the job.
+    """
+
+    def __init__(self, scheme: BeaconScheme) -> None:
+        self._scheme = scheme
+        self._keccak = Memo(1 << 10)
+        self.verify_possession = scheme.verify_possession
+        self.verify_dealing = scheme.verify_dealing
+        self.check_opening = scheme.check_opening
+        self.recover_secret = scheme.recover_secret
+        self.beacon_output = scheme.output
+        self.add_secrets = scheme.add_secrets
+
+    def sha256(self, data: bytes) -> bytes:
+        """Return the SHA-256 digest."""
+        return sha256(data)
+
+    def keccak256(self, data: bytes) -> bytes:
+        """Return the Keccak-256 digest; remembered, since selectors are asked for again and again."""
+        return self._keccak.get(data, lambda: keccak256(data))
+
+    def recover_signer(self, digest: bytes, signature: bytes) -> bytes | None:
+        """Return the signer's address, or None."""
+        return recover(digest, signature)
+
+    def verify_path(self, root: bytes, leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bool:
+        """Check a Merkle opening."""
+        return verify_path(root, leaf, index, size, tuple(path))
+
+    def dealing_exponentiations(self, receivers: int, threshold: int) -> int:
+        """Return how many group multiplications one dealing's verification takes."""
+        return math.ceil(self._scheme.sharing.verify_exponentiations(receivers, threshold))

@@ -1,0 +1,72 @@
+"""What a peer's machine costs in simulated time.
+
+Durations in a run come from these profiles, never from the machine that runs the simulation. The figures
+are *sustained* rates of small-batch training and single-core cryptography; real machines differ by a
+factor of two or three, therefore treat a profile as a scenario and vary it.
+
+Provenance
+----------
+Cryptography of ``laptop_cpu``: one x86-64 core, BLS12-381 G1 multiplication through arkworks (140 µs),
+secp256k1 signature (30 µs) and verification (60 µs) through libsecp256k1, SHA-256 with SHA extensions
+(1.4 GB/s). ``server_cpu`` and the GPU hosts use the same code on cores taken as 1.0 and 1.2 times as fast;
+``raspberry_pi`` takes a Cortex-A76 as four times slower. Training rates: 50 GFLOP/s is the matrix
+multiplication peak of one x86-64 core with AVX2; small dense models sustain about a quarter of peak, which
+on 4, 32 and 4 small cores gives the CPU rows. GPU rows take 5 % of the data-sheet dense float32/TF32 peak
+(RTX 4090: 83 TFLOP/s; H100 SXM: 495 TFLOP/s in TF32), as small batches leave them mostly idle.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from simdfl.learning.models import Model
+
+
+@dataclass(frozen=True)
+class DeviceProfile:
+    """Cost of a peer's work.
+
+    Parameters
+    ----------
+    name : str
+    flops_per_s : float
+        Sustained training rate, operations per second.
+    group_exp_s : float
+        One multiplication in BLS12-381 G1 by a 255-bit scalar.
+    sign_s, verify_s : float
+        One signature and one verification.
+    hash_bytes_per_s : float
+        SHA-256 throughput.
+    """
+
+    name: str
+    flops_per_s: float
+    group_exp_s: float
+    sign_s: float
+    verify_s: float
+    hash_bytes_per_s: float
+
+    def gradient_s(self, model: Model, batch: int) -> float:
+        """Return the simulated duration of one gradient over `batch` samples."""
+        return model.flops_per_sample * batch / self.flops_per_s
+
+    def hash_s(self, size_bytes: int) -> float:
+        """Return the simulated duration of hashing `size_bytes`."""
+        return size_bytes / self.hash_bytes_per_s
+
+
+def _scaled(name: str, flops_per_s: float, core: float) -> DeviceProfile:
+    """Return a profile whose cryptography runs `core` times as fast as the measured core."""
+    return DeviceProfile(name, flops_per_s, 140e-6 / core, 30e-6 / core, 60e-6 / core, 1.4e9 * core)
+
+
+DEVICES: dict[str, DeviceProfile] = {
+    profile.name: profile
+    for profile in (
+        _scaled("raspberry_pi", 5e9, 0.25),
+        _scaled("laptop_cpu", 50e9, 1.0),
+        _scaled("server_cpu", 400e9, 1.0),
+        _scaled("gpu_rtx4090", 4e12, 1.2),
+        _scaled("gpu_h100", 25e12, 1.2),
+    )
+}

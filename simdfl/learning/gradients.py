@@ -1,0 +1,253 @@
+"""Lazy gradients: ask now, compute together, remember.
+
+A peer asks for a gradient and gets a handle; nothing is computed. When any handle is read, everything
+asked for so far runs in batches of exactly K lanes, short batches being filled up with record 0. A value is
+a pure function of its key (state digest, batch seed, label map) and of the engine's configuration: not of
+the lane, of the other lanes, of the filling or of the order of flushes. A validator's recomputation is
+therefore bit-equal to the contributor's gradient, and the second request for a key costs nothing here (its
+*simulated* time is charged elsewhere).
+
+Bits depend on ``model.lanes``, `own_states`, `batch_size`, the device and the number of threads: these
+belong in the run's arithmetic class.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import replace
+
+import jax
+import numpy as np
+from jax import Array
+
+from simdfl.crypto.encoding import canonical_float32
+from simdfl.crypto.hashing import sha256
+from simdfl.errors import SimdflError, UserError
+from simdfl.learning import kernels
+from simdfl.learning.data import Dataset
+from simdfl.learning.handles import EngineStats, Evaluation, GradientHandle, Slot
+from simdfl.learning.models import Model
+from simdfl.learning.sampling import batch_indices
+
+LabelMap = tuple[int, ...]
+Key = tuple[bytes, bytes, LabelMap | None]
+
+
+class TrainingDivergedError(SimdflError):
+    """The parameters are not finite any more; a state digest of them does not exist."""
+
+
+class GradientEngine:
+    """Computes gradients of one model on one data set.
+
+    Parameters
+    ----------
+    model : Model
+        ``model.lanes`` is the fixed batch width K.
+    dataset : Dataset
+    batch_size : int
+        Records per gradient.
+    memo : int
+        Gradients remembered at most; handles keep theirs alive in any case.
+    memo_bytes : int
+        Bound on the bytes of remembered gradients, which binds first for large models; touching new memory
+        costs as much as a gradient, so a larger memo starts slower.
+    states : int
+        Parameter vectors kept; at least twice the peers if every peer has its own.
+    own_states : bool
+        False: one executable for K batches at one common state, pending requests grouped by state (all
+        peers train one model). True: one executable for K batches at K states (gossip learning), about 30 %
+        slower for dense models but with full lanes when no two peers share a state. The two need not agree
+        in their last bits, therefore the choice is fixed for a run.
+
+    Raises
+    ------
+    UserError
+        If model and data do not fit, or a number is impossible.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        dataset: Dataset,
+        batch_size: int,
+        memo: int = 4096,
+        *,
+        memo_bytes: int = 2**27,
+        states: int = 256,
+        own_states: bool = False,
+    ) -> None:
+        _check(model, dataset, batch_size, memo, states)
+        self.model = model
+        self.dataset = dataset
+        self.batch_size = batch_size
+        self.own_states = own_states
+        self.stats = EngineStats()
+        self._capacity = max(1, min(memo, memo_bytes // (4 * model.n_parameters)))
+        self._n_states = states
+        self._states: OrderedDict[bytes, Array] = OrderedDict()
+        self._memo: OrderedDict[Key, Slot] = OrderedDict()
+        self._pending: list[Slot] = []
+        self._data = jax.device_put(dataset.x_train)
+        self._test = jax.device_put((dataset.x_test, dataset.y_test))
+
+    def put(self, params: np.ndarray) -> bytes:
+        """Register parameters (d,) and return their digest, SHA-256 of their canonical float32 bytes.
+
+        Raises
+        ------
+        TrainingDivergedError
+            If a parameter is NaN or infinite.
+        """
+        if not np.isfinite(params).all():
+            raise TrainingDivergedError(
+                "the parameters are not finite any more (training diverged); "
+                "use a smaller learning rate or a robust rule"
+            )
+        raw = canonical_float32(params)
+        state = sha256(raw)
+        if state not in self._states:
+            self._states[state] = jax.device_put(np.frombuffer(raw, dtype="<f4").astype(np.float32))
+        _touch(self._states, state, self._n_states)
+        return state
+
+    def request(self, state: bytes, seed: bytes, label_map: LabelMap | None = None) -> GradientHandle:
+        """Ask for the gradient of the batch named by `seed` at a registered state.
+
+        Parameters
+        ----------
+        state : bytes
+            Digest from :meth:`put`.
+        seed : bytes
+            Public batch seed.
+        label_map : tuple of int, optional
+            Label y is taken for ``label_map[y]`` (a peer that lies about its labels).
+
+        Raises
+        ------
+        KeyError
+            If the state was never put, or is dropped from the cache and the gradient not remembered.
+        """
+        self.stats.requested += 1
+        key = (state, seed, label_map)
+        slot = self._memo.get(key)
+        if slot is not None:
+            self.stats.served_from_memo += 1
+        else:
+            slot = self._memo[key] = self._new_slot(state, seed, label_map)
+            self._pending.append(slot)
+        _touch(self._memo, key, self._capacity)
+        return GradientHandle(self.flush, slot)
+
+    def flush(self) -> None:
+        """Compute everything asked for so far."""
+        if not self._pending:
+            return
+        self.stats.flushes += 1
+        pending, self._pending = self._pending, []
+        for group in self._groups(pending):
+            for start in range(0, len(group), self.model.lanes):
+                self._compute(group[start : start + self.model.lanes])
+
+    def evaluate(self, params: np.ndarray) -> Evaluation:
+        """Return accuracy and loss of parameters (d,) on the test records."""
+        accuracy, loss = kernels.score(self.model, params, *self._test)
+        return Evaluation(float(accuracy), float(loss))
+
+    def self_test(self, rng: np.random.Generator) -> str | None:
+        """Check lane independence for this model on this machine; on failure use one lane.
+
+        Call it before the first request. Lane independence of compiled code is an observation, not a
+        promise of the compiler.
+
+        Returns
+        -------
+        notice : str or None
+            The sentence to show if the engine fell back to one lane, which changes bits and speed.
+        """
+        lanes = self.model.lanes
+        params = [jax.device_put(self.model.init(rng)) for _ in range(lanes if self.own_states else 1)] * lanes
+        indices = rng.integers(0, self.dataset.n_train, (lanes, self.batch_size)).astype(np.int32)
+        slots = [Slot(params[i], b"", indices[i], self.dataset.y_train[indices[i]]) for i in range(lanes)]
+        together = self._run(slots)[1]
+        turned = self._run(slots[1:] + slots[:1])[1]
+        alone = self._run(slots[-1:])[1]
+        if np.array_equal(np.roll(together, -1, axis=0), turned) and np.array_equal(alone[0], together[-1]):
+            return None
+        self.model = replace(self.model, lanes=1)
+        name = self.model.name
+        return f"gradients of model {name!r} depend on their lane here: computed one at a time (was {lanes})"
+
+    def _new_slot(self, state: bytes, seed: bytes, label_map: LabelMap | None) -> Slot:
+        if state not in self._states:
+            raise KeyError(
+                f"state {state.hex()[:16]} is not registered or was dropped; put() it before the request"
+            )
+        indices = batch_indices(seed, self.dataset.n_train, self.batch_size).astype(np.int32)
+        labels = self.dataset.y_train[indices]
+        if label_map is not None:
+            labels = self._map_labels(labels, label_map)
+        self._states.move_to_end(state)
+        return Slot(self._states[state], state, indices, labels)
+
+    def _map_labels(self, labels: np.ndarray, label_map: LabelMap) -> np.ndarray:
+        n_classes = self.dataset.n_classes
+        if len(label_map) != n_classes or not all(0 <= label < n_classes for label in label_map):
+            raise UserError(f"label map: needs {n_classes} labels 0 to {n_classes - 1}, got {label_map}")
+        return np.asarray(label_map, dtype=np.int32)[labels]
+
+    def _groups(self, pending: list[Slot]) -> Sequence[list[Slot]]:
+        if self.own_states:
+            return [pending]
+        by_state: dict[bytes, list[Slot]] = {}
+        for slot in pending:
+            by_state.setdefault(slot.state, []).append(slot)
+        return list(by_state.values())
+
+    def _run(self, slots: list[Slot]) -> tuple[np.ndarray, np.ndarray]:
+        """Return losses (K,) and gradients (K, d) of up to K slots."""
+        indices = np.zeros((self.model.lanes, self.batch_size), dtype=np.int32)
+        labels = np.zeros_like(indices)
+        for lane, slot in enumerate(slots):
+            indices[lane], labels[lane] = slot.indices, slot.labels
+        params = [slot.params for slot in slots]
+        if self.own_states:
+            filled = tuple(params + params[:1] * (self.model.lanes - len(slots)))
+            losses, gradients = kernels.own_gradients(self.model, filled, self._data, indices, labels)
+        else:
+            losses, gradients = kernels.shared_gradients(self.model, params[0], self._data, indices, labels)
+        return np.asarray(losses), np.asarray(gradients)
+
+    def _compute(self, slots: list[Slot]) -> None:
+        losses, gradients = self._run(slots)
+        full = len(slots) == self.model.lanes
+        for lane, slot in enumerate(slots):
+            # A view of a short batch would keep all K rows alive.
+            slot.gradient = gradients[lane] if full else gradients[lane].copy()
+            slot.gradient.setflags(write=False)
+            slot.loss = float(losses[lane])
+            slot.params = None
+        self.stats.computed += len(slots)
+
+
+def _touch(cache: OrderedDict, key: object, capacity: int) -> None:
+    """Mark `key` as the most recently used and drop the oldest beyond `capacity`."""
+    cache.move_to_end(key)
+    while len(cache) > capacity:
+        cache.popitem(last=False)
+
+
+def _check(model: Model, dataset: Dataset, batch_size: int, memo: int, states: int) -> None:
+    if model.n_classes < dataset.n_classes:
+        raise UserError(
+            f"model: {model.n_classes} classes are too few for the {dataset.n_classes} of {dataset.name!r}"
+        )
+    if model.input_shape != dataset.input_shape:
+        raise UserError(
+            f"model: input shape {model.input_shape} is not that of {dataset.name!r}, {dataset.input_shape}"
+        )
+    if min(batch_size, memo, states) < 1:
+        raise UserError(
+            f"learning: batch_size, memo and states must be at least 1, got {batch_size}, {memo}, {states}"
+        )

@@ -1,0 +1,11 @@
+"""The network between peers: directed links, flooding gossip, direct connections, bytes by class.
+
+Actors see :class:`~simdfl.network.network.Network` (``broadcast``, ``send``) and their inbox only. How copies
+travel is the business of :class:`~simdfl.network.transport.Transport`, which another engine can replace.
+"""
+
+from simdfl.network.conditions import Conditions
+from simdfl.network.message import Message, Traffic
+from simdfl.network.network import Network
+
+__all__ = ["Conditions", "Message", "Network", "Traffic"]

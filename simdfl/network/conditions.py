@@ -1,0 +1,93 @@
+"""What the links are like: latency, jitter, bandwidths and loss of one run, fixed for its duration.
+
+Latency is one-way propagation: the region table's entry for the pair, plus each end's access latency. Jitter
+multiplies it for each message by ``1 + spread · E`` with E exponential of mean one: small and one-sided, with
+the spread that the measured tables give. Time-varying conditions are left out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+JITTER_TABLE_SIZE = 1 << 16
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """Link conditions of n hosts.
+
+    Parameters
+    ----------
+    regions : (n,) int array
+        Region of each host, an index into `region_latency_s`.
+    region_latency_s : (r, r) float array
+        One-way latency between regions, seconds.
+    region_jitter : (r, r) float array
+        Relative spread of the latency.
+    access_latency_s : (n,) float array
+        What each host's access line adds, each way.
+    up_bps, down_bps : (n,) float arrays
+        Access bandwidths, bits per second.
+    loss : float
+        Probability that one packet is lost and sent again.
+    """
+
+    regions: np.ndarray
+    region_latency_s: np.ndarray
+    region_jitter: np.ndarray
+    access_latency_s: np.ndarray
+    up_bps: np.ndarray
+    down_bps: np.ndarray
+    loss: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse conditions that no network can have."""
+        if not (np.all(self.up_bps > 0) and np.all(self.down_bps > 0)):
+            raise ValueError("bandwidths must be positive")
+        if not 0.0 <= self.loss < 1.0:
+            raise ValueError(f"loss must lie in [0, 1), got {self.loss}")
+        if np.any(self.region_latency_s < 0) or np.any(self.access_latency_s < 0):
+            raise ValueError("latencies must not be negative")
+
+    @property
+    def n_hosts(self) -> int:
+        """How many hosts there are."""
+        return len(self.regions)
+
+    def one_way_s(self, source: int, target: int) -> float:
+        """Return the propagation latency from `source` to `target`, without jitter."""
+        between = self.region_latency_s[self.regions[source], self.regions[target]]
+        return float(between + self.access_latency_s[source] + self.access_latency_s[target])
+
+    def with_host(self, access_latency_s: float, bandwidth_bps: float) -> Conditions:
+        """Return these conditions with one more host, in a region of its own at the centre of all.
+
+        Its latency to a host is that host's access latency plus `access_latency_s`; used for infrastructure
+        (a chain's entry point, a parameter server).
+        """
+        r = len(self.region_latency_s)
+        latency = np.zeros((r + 1, r + 1))
+        latency[:r, :r] = self.region_latency_s
+        jitter = np.zeros((r + 1, r + 1))
+        jitter[:r, :r] = self.region_jitter
+        return Conditions(
+            np.append(self.regions, r),
+            latency,
+            jitter,
+            np.append(self.access_latency_s, access_latency_s),
+            np.append(self.up_bps, bandwidth_bps),
+            np.append(self.down_bps, bandwidth_bps),
+            self.loss,
+        )
+
+
+def jitter_table(rng: np.random.Generator) -> list[float]:
+    """Return the shared table of exponential draws; links walk through it at their own offsets and pace."""
+    return rng.exponential(1.0, JITTER_TABLE_SIZE).tolist()
+
+
+def loss_table(rng: np.random.Generator) -> list[float]:
+    """Return the shared table of uniform draws for packet losses."""
+    return rng.random(JITTER_TABLE_SIZE).tolist()

@@ -1,0 +1,92 @@
+"""What actors use: broadcast, send, and counts of bytes by class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import networkx as nx
+import numpy as np
+
+from simdfl.kernel import Environment, Inbox
+from simdfl.network.conditions import Conditions
+from simdfl.network.message import Message, Traffic
+from simdfl.network.transport import Transport
+from simdfl.rng import Rng
+
+
+class Network:
+    """Peers on a gossip overlay, and one infrastructure host beside it.
+
+    Parameters
+    ----------
+    env : Environment
+        The clock.
+    overlay : networkx.Graph
+        Gossip links between peers 0..n-1.
+    conditions : Conditions
+        Links of the n peers.
+    rng : Rng
+        Root of all draws.
+    validate_s : float
+        Time a peer takes to check a broadcast before it relays it.
+    host_latency_s, host_bandwidth_bps : float
+        Access of the infrastructure host (:attr:`host`): a chain's entry point or a parameter server.
+    """
+
+    def __init__(
+        self,
+        env: Environment,
+        overlay: nx.Graph,
+        conditions: Conditions,
+        rng: Rng,
+        validate_s: float,
+        host_latency_s: float = 0.05,
+        host_bandwidth_bps: float = 10e9,
+    ) -> None:
+        self.overlay = overlay
+        self.n_peers = overlay.number_of_nodes()
+        self.host = self.n_peers
+        self.conditions = conditions.with_host(host_latency_s, host_bandwidth_bps)
+        neighbours = [sorted(overlay.neighbors(peer)) for peer in range(self.n_peers)] + [[]]
+        self.transport = Transport(env, self.conditions, neighbours, rng)
+        self._env = env
+        self._validate_s = validate_s
+
+    def attach(self, host: int, inbox: Inbox) -> None:
+        """Deliver what arrives at `host` to `inbox`."""
+        self.transport.inboxes[host] = inbox
+
+    def neighbours(self, peer: int) -> list[int]:
+        """Return the overlay neighbours of a peer, ascending."""
+        return sorted(self.overlay.neighbors(peer))
+
+    def broadcast(self, message: Message, first_hops: Sequence[int] | None = None) -> None:
+        """Flood a message over the overlay; the sender has it at once.
+
+        `first_hops` limits to whom the sender itself sends (an equivocating or selective sender).
+        """
+        origin = message.sender
+        inbox = self.transport.inboxes[origin]
+        if inbox is not None:
+            inbox.deliver(message.topic, message.step, origin, message, self._env.now)
+        self.transport.flood(message, origin, self._validate_s, first_hops)
+
+    def send(self, message: Message, target: int, source: int | None = None) -> None:
+        """Send a message directly; to oneself it costs nothing."""
+        source = message.sender if source is None else source
+        if source == target:
+            inbox = self.transport.inboxes[target]
+            if inbox is not None:
+                inbox.deliver(message.topic, message.step, message.sender, message, self._env.now)
+            return
+        self.transport.direct(message, source, target)
+
+    def bytes_by_class(self) -> dict[str, np.ndarray]:
+        """Return the bytes each peer has sent so far, by traffic class."""
+        sent = self.transport.sent_bytes[:, : self.n_peers]
+        return {traffic.name.lower(): sent[traffic].copy() for traffic in Traffic}
+
+    def received_by_class(self) -> dict[str, np.ndarray]:
+        """Return the bytes each peer has received so far, by traffic class."""
+        received = self.transport.received_bytes[:, : self.n_peers]
+        return {traffic.name.lower(): received[traffic].copy() for traffic in Traffic}

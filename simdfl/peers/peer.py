@@ -1,0 +1,106 @@
+"""What all peers have in common: identity, device, signed broadcasts, and time spent."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+from contracts_model.court import message_digest
+from simdfl.crypto.hashing import sha256
+from simdfl.crypto.signatures import Keypair, recover
+from simdfl.kernel import Actor, Environment
+from simdfl.kernel.actor import Life
+from simdfl.learning.devices import DeviceProfile
+from simdfl.memo import Memo
+from simdfl.network import Message, Network, Traffic
+from simdfl.peers.behaviour import Behaviour
+
+Archive = Callable[[Message], None]
+
+
+class Peer(Actor):
+    """A participant: protocols subclass it and write its life in ``run``.
+
+    Parameters
+    ----------
+    env : Environment
+        The clock.
+    index : int
+        Position in the network.
+    keypair : Keypair
+        Signs messages and transactions.
+    behaviour : Behaviour
+        Its decisions.
+    device : DeviceProfile
+        What its work costs in simulated time.
+    network : Network
+        Carries its messages.
+    """
+
+    def __init__(
+        self,
+        env: Environment,
+        index: int,
+        keypair: Keypair,
+        behaviour: Behaviour,
+        device: DeviceProfile,
+        network: Network,
+    ) -> None:
+        super().__init__(env)
+        self.index = index
+        self.keypair = keypair
+        self.behaviour = behaviour
+        self.device = device
+        self.network = network
+        self.spent_s: dict[str, float] = defaultdict(float)
+        self.gradients_computed = 0
+        network.attach(index, self.inbox)
+
+    def run(self) -> Life:
+        """Live; overridden by each protocol."""
+        raise NotImplementedError
+
+    def spend(self, work: str, duration_s: float) -> Any:
+        """Work for `duration_s` of simulated time, booked under `work`; to be yielded."""
+        self.charge(work, duration_s)
+        return self.env.sleep(duration_s)
+
+    def charge(self, work: str, duration_s: float) -> None:
+        """Book work that runs beside the peer's main life, on another core."""
+        self.spent_s[work] += duration_s
+
+
+class Messenger:
+    """Makes and checks signed gossip messages of one run; each signature is verified once for all peers.
+
+    Parameters
+    ----------
+    run : bytes
+        The job digest that signatures bind.
+    addresses : list of bytes
+        Signing address of each peer.
+    archive : callable
+        Receives every signed message that is broadcast.
+    """
+
+    def __init__(self, run: bytes, addresses: list[bytes], archive: Archive) -> None:
+        self._run = run
+        self._addresses = addresses
+        self._archive = archive
+        self._verdicts = Memo(1 << 16)
+
+    def make(
+        self, peer: Peer, topic: str, step: int, content: Any, payload_bytes: int, body: bytes, traffic: Traffic
+    ) -> Message:
+        """Return a message signed by `peer`; `body` is the 32-byte digest of the content."""
+        signature = peer.keypair.sign(message_digest(sha256, self._run, topic.encode(), step, body))
+        message = Message(topic, step, peer.index, content, payload_bytes, traffic, body, signature)
+        self._archive(message)
+        return message
+
+    def is_authentic(self, message: Message) -> bool:
+        """Return whether the message is signed by its sender."""
+        digest = message_digest(sha256, self._run, message.topic.encode(), message.step, message.digest)
+        signer = self._verdicts.get((digest, message.signature), lambda: recover(digest, message.signature))
+        return signer == self._addresses[message.sender]

@@ -1,0 +1,66 @@
+"""Butterfly all-reduce: everybody aggregates one part, nobody checks anything.
+
+The communication pattern of the verified protocol without its proofs (BTARD section 2.2): the difference of the
+two in time, bytes and computation is the price of assurance.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from simdfl.crypto.hashing import digest
+from simdfl.kernel.actor import Life
+from simdfl.network import Message, Traffic
+from simdfl.protocols.baseline import BaselinePeer
+from simdfl.protocols.parts import make_aggregate
+
+
+class AllReducePeer(BaselinePeer):
+    """One peer of the unverified all-reduce."""
+
+    def run(self) -> Life:
+        """Compute, exchange, aggregate one's own part, collect all parts, update."""
+        for step in range(self.job.steps):
+            self.announce(step)
+            yield self.spend("gradient", self.gradient_s())
+            yield from self.exchange(step)
+            yield from self.aggregate(step)
+            yield from self.collect(step)
+
+    def exchange(self, step: int) -> Life:
+        """EXCHANGE: send part j of one's gradient to aggregator j."""
+        n = self.job.n_peers
+        gradient = self.contribution(step)
+        parts = np.zeros((n, -(-len(gradient) // n)), dtype=np.float32)
+        parts.reshape(-1)[: len(gradient)] = gradient
+        turn = self.turn(step)
+        for owner in range(n):
+            if owner == self.index or self.behaviour.sends_part(turn, owner):
+                part = Message("PART", step, self.index, parts[owner], parts[owner].nbytes, Traffic.GRADIENT)
+                self.network.send(part, owner)
+        yield self.inbox.collect("PART", step, n, self.env.now + self.job.wait_s)
+
+    def aggregate(self, step: int) -> Life:
+        """AGGREGATE one's own part over whatever arrived and send it to all."""
+        arrived = self.inbox.peek("PART", step)
+        stacked = np.stack([arrived[peer].content for peer in sorted(arrived)])
+        yield self.spend("aggregation", stacked.size / self.device.flops_per_s)
+        turn = self.turn(step)
+        values = self.behaviour.aggregate(turn, np.asarray(self.job.rule(stacked), dtype=np.float32))
+        aggregate = make_aggregate(values)
+        message = Message("VALUE", step, self.index, aggregate, aggregate.values.nbytes, Traffic.GRADIENT)
+        for peer in range(self.job.n_peers):
+            if peer == self.index or self.behaviour.sends_aggregate(turn, peer):
+                self.network.send(message, peer)
+
+    def collect(self, step: int) -> Life:
+        """Collect the aggregated parts and update; a part that does not come counts as zero."""
+        n = self.job.n_peers
+        got = yield self.inbox.collect("VALUE", step, n, self.env.now + self.job.wait_s)
+        size = -(-self.job.training.n_parameters // n)
+        vector = np.zeros((n, size), dtype=np.float32)
+        for owner, message in got.messages.items():
+            vector[owner] = message.content.values
+        hashes = [got.messages[owner].content.hash if owner in got.messages else b"" for owner in range(n)]
+        aggregate = vector.reshape(-1)[: self.job.training.n_parameters]
+        self.finish(step, aggregate, digest("simdfl/aggregate", *hashes))

@@ -1,0 +1,101 @@
+"""What the unprotected baselines share: public batches, no checks, no chain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from simdfl.crypto.signatures import Keypair
+from simdfl.kernel import Environment
+from simdfl.learning.devices import DeviceProfile
+from simdfl.network import Network
+from simdfl.peers.behaviour import Behaviour, Turn
+from simdfl.peers.peer import Peer
+from simdfl.protocols.parts import admissible
+from simdfl.protocols.training import LabelMap, ModelState, Training
+from simdfl.protocols.verified import StepFinished
+from simdfl.rng import Rng
+from simdfl.trace import Tracer
+
+AggregationRule = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class BaselineJob:
+    """What all peers of a baseline run share; ``wait_s`` is how long they wait for one another."""
+
+    training: Training
+    rule: AggregationRule
+    steps: int
+    n_peers: int
+    wait_s: float
+    rng: Rng
+    trace: Tracer
+
+    def randomness(self, step: int) -> bytes:
+        """Return the public randomness that names a step's batches: nobody needs to trust it here."""
+        return self.rng.key("baseline-batches", step)
+
+
+class BaselinePeer(Peer):
+    """A peer that trains without verification.
+
+    Parameters
+    ----------
+    env, index, keypair, behaviour, device, network
+        See :class:`~simdfl.peers.peer.Peer`.
+    slowness : float
+        Factor on this peer's gradient time.
+    job : BaselineJob
+        What all peers share.
+    """
+
+    def __init__(
+        self,
+        env: Environment,
+        index: int,
+        keypair: Keypair,
+        behaviour: Behaviour,
+        device: DeviceProfile,
+        network: Network,
+        slowness: float,
+        job: BaselineJob,
+    ) -> None:
+        super().__init__(env, index, keypair, behaviour, device, network)
+        self.slowness = slowness
+        self.job = job
+        self.state: ModelState = job.training.genesis
+
+    def turn(self, step: int) -> Turn:
+        """Return what a behaviour may look at."""
+        everyone = range(self.job.n_peers)
+        state, randomness = self.state, self.job.randomness(step)
+
+        def gradient_of(peer: int, label_map: LabelMap | None = None) -> np.ndarray:
+            seed = self.job.training.batch_seed(randomness, step, peer)
+            return self.job.training.gradient(state, seed, label_map)
+
+        return Turn(step, self.index, everyone, everyone, gradient_of)
+
+    def gradient_s(self) -> float:
+        """Return the simulated duration of one gradient of this peer."""
+        engine = self.job.training.engine
+        return self.slowness * self.device.gradient_s(engine.model, engine.batch_size)
+
+    def announce(self, step: int) -> None:
+        """Ask for the gradient early, so that it is computed together with the others'."""
+        seed = self.job.training.batch_seed(self.job.randomness(step), step, self.index)
+        self.job.training.request(self.state, seed)
+        self.gradients_computed += 1
+
+    def contribution(self, step: int) -> np.ndarray:
+        """Return what this peer sends as its gradient (d,)."""
+        return admissible(self.behaviour.gradient(self.turn(step)))
+
+    def finish(self, step: int, aggregate: np.ndarray, aggregate_digest: bytes) -> None:
+        """Apply the aggregate (d,)."""
+        self.state = self.job.training.update(self.state, aggregate, aggregate_digest)
+        self.inbox.forget(("PART", "VALUE", "GRADIENT", "MODEL"), step)
+        self.job.trace(self.env.now, StepFinished(step, self.index, self.state.digest))

@@ -1,0 +1,77 @@
+"""What all peers of one verified run share: the manifest, the learning, the cryptography, the trace."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from contracts_model import Terms
+from simdfl.crypto.beacon import BeaconScheme
+from simdfl.peers.peer import Messenger
+from simdfl.protocols.parts import Aggregate, Commitment, PartMath, Report
+from simdfl.protocols.training import LabelMap, ModelState, Training
+from simdfl.rng import Rng
+from simdfl.trace import Tracer
+
+
+@dataclass(frozen=True)
+class VerifiedJob:
+    """The job manifest and the shared, pure machinery behind it.
+
+    ``report_s`` is how long peers wait for each other's reports before they vote somebody absent;
+    ``beacon_keys`` are the registered keys by peer.
+    """
+
+    terms: Terms
+    training: Training
+    math: PartMath
+    scheme: BeaconScheme
+    messenger: Messenger
+    rng: Rng
+    trace: Tracer
+    report_s: int
+    beacon_keys: dict[int, bytes] = field(default_factory=dict)
+
+    def gradient(
+        self, state: ModelState, randomness: bytes, step: int, peer: int, label_map: LabelMap | None = None
+    ) -> np.ndarray:
+        """Return the gradient (d,) that `peer` owes in `step`."""
+        seed = self.training.batch_seed(randomness, step, peer)
+        return self.training.gradient(state, seed, label_map)
+
+    def honest_commitment(
+        self, state: ModelState, randomness: bytes, step: int, peer: int, n_parts: int
+    ) -> Commitment:
+        """Return the commitment that `peer` owes in `step`."""
+        seed = self.training.batch_seed(randomness, step, peer)
+        return self.math.commitment((state.digest, seed), self.training.gradient(state, seed), n_parts)
+
+
+@dataclass
+class StepRecord:
+    """What one peer knows of one step; kept for the dispute window.
+
+    ``roster`` owns the parts in order; ``aggregates`` holds a published part or None where it is void.
+    """
+
+    step: int
+    state: ModelState
+    randomness: bytes
+    roster: list[int]
+    attempt: int = 0
+    contributors: list[int] = field(default_factory=list)
+    commitments: dict[int, Commitment] = field(default_factory=dict)
+    aggregates: list[Aggregate | None] = field(default_factory=list)
+    beacon: bytes = b""
+    reports: dict[int, Report] = field(default_factory=dict)
+
+    def position(self, owner: int) -> int:
+        """Return which part `owner` aggregates."""
+        return self.roster.index(owner)
+
+    def true_reports(self, math: PartMath, peers: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Return the right projections (c, p, K) and norms (c, p) of these contributors."""
+        commitments = [self.commitments[peer] for peer in peers]
+        return math.true_reports(self.beacon, self.roster, commitments, self.aggregates)

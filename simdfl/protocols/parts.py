@@ -1,0 +1,272 @@
+"""Gradients in parts: splitting, hashing, committing, aggregating and projecting (BTARD section 3).
+
+A gradient is zero-padded and split into as many parts as there are active peers. Everything here is a pure
+function of committed bytes, so it is computed once per distinct content and shared by all who need it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from contracts_model.court import entry_leaf
+from contracts_model.terms import FIXED_POINT_BITS
+from simdfl.aggregation.clipping import centered_clip_parts
+from simdfl.crypto.encoding import canonical_float32
+from simdfl.crypto.hashing import digest, sha256, xof
+from simdfl.crypto.merkle import merkle_path, merkle_root
+from simdfl.memo import Memo
+
+FIXED_ONE = float(1 << FIXED_POINT_BITS)
+FIXED_LIMIT = float(1 << 62)
+LARGEST = 1e9
+"""Admissible magnitude of a gradient's entry: squares and their sums stay far from float32 overflow."""
+
+
+@dataclass(frozen=True, eq=False)
+class Commitment:
+    """A gradient as committed: parts (p, d_part) float32, their hashes and the Merkle root of these."""
+
+    parts: np.ndarray
+    hashes: tuple[bytes, ...]
+    root: bytes
+
+    @cached_property
+    def part_bytes(self) -> int:
+        """Size of one part."""
+        return int(self.parts.shape[1]) * 4
+
+
+def commit_gradient(gradient: np.ndarray, n_parts: int) -> Commitment:
+    """Split a gradient (d,) into `n_parts`, hash the parts, and commit to the hashes.
+
+    Raises
+    ------
+    CryptoError
+        If an entry is NaN or infinite: it has no canonical bytes.
+    """
+    size = -(-len(gradient) // n_parts)
+    padded = np.zeros((n_parts, size), dtype=np.float32)
+    padded.reshape(-1)[: len(gradient)] = gradient
+    raw = canonical_float32(padded)
+    hashes = tuple(sha256(raw[at : at + 4 * size]) for at in range(0, len(raw), 4 * size))
+    padded.flags.writeable = False
+    return Commitment(padded, hashes, merkle_root(hashes))
+
+
+def admissible(gradient: np.ndarray) -> np.ndarray:
+    """Return a gradient whose bytes are canonical: NaN becomes 0, magnitudes are cut at :data:`LARGEST`.
+
+    Nothing else can be committed to; an attacker who computed such values sends these.
+    """
+    return np.clip(np.nan_to_num(gradient, nan=0.0), -LARGEST, LARGEST).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Aggregate:
+    """An aggregated part as published: values (d_part,) float32 and their hash."""
+
+    values: np.ndarray
+    hash: bytes
+
+
+def make_aggregate(values: np.ndarray) -> Aggregate:
+    """Return the published form of an aggregated part (d_part,)."""
+    values = np.asarray(values, dtype=np.float32)
+    return Aggregate(values, sha256(canonical_float32(values)))
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """What a contributor says of all parts: projections (p, K) and norms (p,), int64 in units of 2^-40."""
+
+    owners: tuple[int, ...]
+    projections: np.ndarray
+    norms: np.ndarray
+
+    @cached_property
+    def leaves(self) -> tuple[bytes, ...]:
+        """The entries, one per part, as they are hashed and sent."""
+        rows = zip(self.owners, self.projections.tolist(), self.norms.tolist())
+        return tuple(entry_leaf(owner, list(row), norm) for owner, row, norm in rows)
+
+    @cached_property
+    def root(self) -> bytes:
+        """Merkle root of the entries: what is signed."""
+        return merkle_root(self.leaves)
+
+    def path(self, position: int) -> bytes:
+        """Return the joined hashes that open the entry of one part."""
+        return b"".join(merkle_path(self.leaves, position))
+
+    @property
+    def size_bytes(self) -> int:
+        """Size on the wire."""
+        return sum(len(leaf) for leaf in self.leaves)
+
+
+def random_vector(randomness: bytes, owner: int, projection: int, size: int) -> np.ndarray:
+    """Return z[j] (size,) float64, entries uniform on the odd multiples of 2^-16 in (-1, 1).
+
+    Drawn from XOF(r^t, "z", j, k), two bytes an entry; no entry is zero, so no coordinate is blind.
+    """
+    raw = xof("z", randomness, owner.to_bytes(4, "little"), projection.to_bytes(4, "little"), size=2 * size)
+    return (2.0 * np.frombuffer(raw, dtype="<i2").astype(np.float64) + 1.0) / 65536.0
+
+
+def to_fixed(values: np.ndarray) -> np.ndarray:
+    """Return values as int64 in units of 2^-40, saturating."""
+    return np.rint(np.clip(values * FIXED_ONE, -FIXED_LIMIT, FIXED_LIMIT)).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class ClipSettings:
+    """Parameters of CenteredClip and its checks, from the manifest (PROTOCOL sections 4 and 6)."""
+
+    radius: float
+    tolerance: float
+    iterations: int
+    projections: int
+    max_deviation: float
+
+    def sum_tolerance(self, part_size: int) -> int:
+        """Return V2's bound per contributor, in units of 2^-40: eps ||z|| plus float32 rounding.
+
+        ||z|| is at most sqrt(part_size). Rounding the fixed point to float32 moves each clipped difference by
+        at most 2^-24 of the aggregate's size, taken as that of an honest aggregate, at most Delta_max.
+        """
+        scale = min(self.radius, self.max_deviation)
+        bound = (2.0 * self.tolerance + 2.0**-22 * (1.0 + scale)) * float(np.sqrt(part_size))
+        return int(bound * FIXED_ONE)
+
+
+class PartMath:
+    """Aggregation and projections of one run, remembered by content.
+
+    Parameters
+    ----------
+    settings : ClipSettings
+        The rule and its checks.
+    """
+
+    def __init__(self, settings: ClipSettings) -> None:
+        self.settings = settings
+        self._aggregates = Memo(8)
+        self._reports = Memo(16)
+        self._vectors = Memo(512)
+        self._commitments = Memo(512)
+
+    def commitment(self, key: tuple[bytes, bytes], gradient: np.ndarray, n_parts: int) -> Commitment:
+        """Return the commitment to an honest gradient, which (state, seed) determines."""
+        return self._commitments.get((*key, n_parts), lambda: commit_gradient(admissible(gradient), n_parts))
+
+    def aggregate(self, commitments: Sequence[Commitment]) -> list[Aggregate]:
+        """Return all p parts, each aggregated over the contributors by CenteredClip to its fixed point."""
+        key = tuple(commitment.root for commitment in commitments)
+        return self._aggregates.get(key, lambda: self._aggregate(commitments))
+
+    def _aggregate(self, commitments: Sequence[Commitment]) -> list[Aggregate]:
+        stacked = np.stack([commitment.parts for commitment in commitments], axis=1)
+        settings = self.settings
+        values, _, _ = centered_clip_parts(
+            stacked,
+            np.ones(len(commitments), dtype=np.float32),
+            settings.radius,
+            settings.tolerance,
+            settings.iterations,
+        )
+        return [make_aggregate(row) for row in np.asarray(values)]
+
+    def true_reports(
+        self,
+        randomness: bytes,
+        owners: Sequence[int],
+        commitments: Sequence[Commitment],
+        aggregates: Sequence[Aggregate | None],
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return what every contributor should report.
+
+        Parameters
+        ----------
+        randomness : bytes
+            The beacon output r^t.
+        owners : sequence of int, length p
+            Aggregator of each part.
+        commitments : sequence of Commitment, length c
+            Of the contributors.
+        aggregates : sequence of Aggregate or None, length p
+            As published; None for a void part, of which zeros are reported.
+
+        Returns
+        -------
+        projections : (c, p, K) int64 array
+            s_i^j = <z[j], Delta_i^j>.
+        norms : (c, p) int64 array
+            ||g_i[j] - ghat[j]||.
+        """
+        hashes = tuple(a.hash if a is not None else b"" for a in aggregates)
+        key = (randomness, tuple(owners), tuple(c.root for c in commitments), hashes)
+        return self._reports.get(key, lambda: self._true_reports(randomness, owners, commitments, aggregates))
+
+    def _true_reports(
+        self,
+        randomness: bytes,
+        owners: Sequence[int],
+        commitments: Sequence[Commitment],
+        aggregates: Sequence[Aggregate | None],
+    ) -> tuple[np.ndarray, np.ndarray]:
+        count = self.settings.projections
+        projections = np.zeros((len(commitments), len(owners), count), dtype=np.int64)
+        norms = np.zeros((len(commitments), len(owners)), dtype=np.int64)
+        for position, (owner, aggregate) in enumerate(zip(owners, aggregates)):
+            if aggregate is None:
+                continue
+            parts = np.stack([commitment.parts[position] for commitment in commitments])
+            z = np.stack([self._vector(randomness, owner, k, parts.shape[1]) for k in range(count)])
+            s, norm = project(parts, aggregate.values, z, self.settings.radius)
+            projections[:, position] = to_fixed(s)
+            norms[:, position] = to_fixed(norm)
+        return projections, norms
+
+    def _vector(self, randomness: bytes, owner: int, projection: int, size: int) -> np.ndarray:
+        key = (randomness, owner, projection, size)
+        return self._vectors.get(key, lambda: random_vector(randomness, owner, projection, size))
+
+
+def project(
+    parts: np.ndarray, aggregate: np.ndarray, z: np.ndarray, radius: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return projections and norms of the clipped differences on one part.
+
+    Parameters
+    ----------
+    parts : (c, d_part) float32 array
+    aggregate : (d_part,) float32 array
+    z : (K, d_part) float64 array
+    radius : float
+        Clipping radius tau, possibly infinite.
+
+    Returns
+    -------
+    s : (c, K) float64 array
+        <z, Delta_i> with Delta_i = (x_i - v) min(1, tau / ||x_i - v||).
+    norms : (c,) float64 array
+
+    Notes
+    -----
+    Each row is reduced on its own along contiguous memory: the bits of one contributor's numbers do not depend
+    on how many others are computed with it, so contributor, aggregator and validator agree exactly.
+    """
+    difference = parts.astype(np.float64) - aggregate.astype(np.float64)
+    norms = np.sqrt(np.add.reduce(difference * difference, axis=1))
+    weights = np.minimum(1.0, radius / np.maximum(norms, np.finfo(np.float64).tiny))
+    s = np.stack([np.add.reduce(difference * row, axis=1) for row in z], axis=1)
+    return s * weights[:, None], norms
+
+
+def transcript_digest(reports: Sequence[bytes]) -> bytes:
+    """Return the digest under which a peer anchors the reports it has seen."""
+    return digest("simdfl/reports", *reports)

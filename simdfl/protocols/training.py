@@ -1,0 +1,80 @@
+"""The learning that all protocols of a run share: states by digest, gradients by seed, updates computed once.
+
+Peers hold digests. Two peers with the same digest hold the same parameters, so one copy serves all, and an update
+from one state by one aggregate is computed once however many peers make it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from simdfl.crypto.encoding import canonical_float32
+from simdfl.crypto.hashing import digest
+from simdfl.learning.gradients import Evaluation, GradientEngine
+from simdfl.learning.optimisers import Optimiser
+from simdfl.memo import Memo
+
+LabelMap = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ModelState:
+    """Parameters (d,) float32 and optimiser state, with the digest of both and the engine's handle."""
+
+    digest: bytes
+    params: np.ndarray
+    opt_state: Any
+    handle: bytes
+
+
+class Training:
+    """One model being trained.
+
+    Parameters
+    ----------
+    engine : GradientEngine
+        Computes gradients lazily in batches.
+    optimiser : Optimiser
+        Applies aggregates.
+    params : (d,) float32 array
+        The initial parameters x^0.
+    """
+
+    def __init__(self, engine: GradientEngine, optimiser: Optimiser, params: np.ndarray) -> None:
+        self.engine = engine
+        self.optimiser = optimiser
+        self.n_parameters = len(params)
+        self._updates = Memo(64)
+        self._evaluations = Memo(64)
+        self.genesis = self._state(params, optimiser.init(params))
+
+    def _state(self, params: np.ndarray, opt_state: Any) -> ModelState:
+        handle = self.engine.put(params)
+        state_digest = digest("simdfl/state", canonical_float32(params), self.optimiser.state_bytes(opt_state))
+        return ModelState(state_digest, params, opt_state, handle)
+
+    def batch_seed(self, randomness: bytes, step: int, peer: int) -> bytes:
+        """Return xi_i^t = H(r^{t-1}, "seed", t, i): the public seed of a peer's batch."""
+        return digest("seed", randomness, step.to_bytes(8, "little"), peer.to_bytes(4, "little"))
+
+    def request(self, state: ModelState, seed: bytes) -> None:
+        """Announce that a gradient will be read, so that it is computed together with others."""
+        self.engine.request(state.handle, seed)
+
+    def gradient(self, state: ModelState, seed: bytes, label_map: LabelMap | None = None) -> np.ndarray:
+        """Return the gradient (d,) of a batch."""
+        return self.engine.request(state.handle, seed, label_map).value()
+
+    def update(self, state: ModelState, aggregate: np.ndarray, aggregate_digest: bytes) -> ModelState:
+        """Return the state after one optimiser step along `aggregate` (d,)."""
+        return self._updates.get((state.digest, aggregate_digest), lambda: self._apply(state, aggregate))
+
+    def _apply(self, state: ModelState, aggregate: np.ndarray) -> ModelState:
+        return self._state(*self.optimiser.update(state.params, state.opt_state, aggregate))
+
+    def evaluate(self, state: ModelState) -> Evaluation:
+        """Return accuracy and loss on the test records."""
+        return self._evaluations.get(state.digest, lambda: self.engine.evaluate(state.params))

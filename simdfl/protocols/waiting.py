@@ -1,0 +1,76 @@
+"""Waiting for the chain: events arrive with blocks, and a deadline that has passed needs somebody to say so."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from contracts_model import Event, Phase
+from simdfl.errors import ProtocolAborted
+from simdfl.kernel.actor import Life
+
+if TYPE_CHECKING:
+    from simdfl.protocols.verified import VerifiedPeer
+
+RETRY_BLOCKS = 4
+FAR_S = 3600.0
+
+
+def await_chain(peer: VerifiedPeer, name: str, step: int, source: int, clock_round: int, *phases: Phase) -> Life:
+    """Wait for a contract event; end an overdue phase by calling ``advance``.
+
+    The peer with the lowest rank calls first, the next ones a block later each, so that one transaction is
+    enough as a rule.
+
+    Parameters
+    ----------
+    peer : VerifiedPeer
+        Who waits.
+    name, step, source : str, int, int
+        The event and the slot in which the client delivers it.
+    clock_round : int
+        The round whose phases have the deadlines: 0 during setup, step + 1 in a step.
+    *phases : Phase
+        Phases that may stand between now and the event, in order.
+
+    Returns
+    -------
+    Event
+        The awaited event.
+
+    Raises
+    ------
+    ProtocolAborted
+        If the job was aborted on chain.
+    """
+    called: set[Phase] = set()
+    while True:
+        current, deadline_s = overdue_at(peer, clock_round, phases, called)
+        found = yield peer.inbox.collect(f"chain:{name}", step, {source}, deadline_s)
+        if found.complete:
+            event: Event = found.messages[source]
+            return event
+        raise_if_aborted(peer, clock_round)
+        if current is not None and overdue_at(peer, clock_round, phases, called)[0] == current:
+            peer.chain.submit("ledger", "advance", clock_round, int(current))
+            called.add(current)
+
+
+def overdue_at(
+    peer: VerifiedPeer, round_number: int, phases: tuple[Phase, ...], called: set[Phase]
+) -> tuple[Phase | None, float]:
+    """Return the latest phase that was announced and when this peer should call it overdue."""
+    seen = peer.inbox.peek("chain:Phase", round_number)
+    block_s = peer.chain.block_time_s
+    for phase in reversed(phases):
+        if int(phase) in seen:
+            deadline_s = float(seen[int(phase)].fields["deadline"])
+            wait_blocks = 1 + peer.rank + (RETRY_BLOCKS * (1 + peer.rank) if phase in called else 0)
+            return phase, max(peer.env.now + block_s, deadline_s + wait_blocks * block_s)
+    return None, peer.env.now + FAR_S
+
+
+def raise_if_aborted(peer: VerifiedPeer, step: int) -> None:
+    """Raise ProtocolAborted if the contracts have given the job up."""
+    aborted = peer.inbox.peek("chain:Aborted", 0)
+    if aborted:
+        raise ProtocolAborted(next(iter(aborted.values())).fields["reason"].decode(), step)

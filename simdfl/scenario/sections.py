@@ -1,0 +1,179 @@
+"""The sections of a scenario: every key, its unit, its default and its bounds.
+
+A check that needs two sections stands in ``schema``.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from simdfl.scenario.fields import (
+    PARAMS,
+    Count,
+    Folder,
+    NotNegative,
+    Params,
+    Positive,
+    Radius,
+    Section,
+    ShelfName,
+    Wei,
+    Whole,
+)
+
+
+class RuleConfig(Section):
+    """An aggregation rule of the baselines that let one choose."""
+
+    name: ShelfName = Field(default="mean", description="Aggregation rule, a name on the shelf.")
+    params: Params = Field(default_factory=dict, description=PARAMS)
+
+
+class Protocol(Section):
+    """What the peers run and the numbers of its checks."""
+
+    name: ShelfName = Field(default="verified", description="Training protocol, a name on the shelf.")
+    steps: Count = Field(default=100, description="Training steps.")
+    validators: Whole = Field(default=2, description="Validators drawn for each step (m), with as many targets.")
+    clip_radius: Radius = Field(
+        default=1.0, description="Radius of CenteredClip, units of the gradient's norm (tau); inf is the mean."
+    )
+    clip_tolerance: Positive = Field(
+        default=1e-6, description="CenteredClip stops at a move of at most this length, in gradient units (eps)."
+    )
+    clip_iterations: Count = Field(default=500, description="Iterations after which CenteredClip stops anyway.")
+    projections: Count = Field(default=1, description="Random projections per part in the aggregation check (K).")
+    max_deviation: Positive = Field(
+        default=10.0, description="Distance from the aggregate, in gradient units, above which a peer complains."
+    )
+    rule: RuleConfig = Field(
+        default_factory=RuleConfig, description="Rule of the parameter_server and all_reduce baselines."
+    )
+    anchoring: Literal["step"] = Field(default="step", description="What goes on chain: every root, in its step.")
+
+
+class Peers(Section):
+    """Who takes part and on what machines."""
+
+    count: int = Field(default=16, ge=4, le=100_000, description="Peers at the start (n).")
+    device: ShelfName = Field(default="laptop_cpu", description="Device profile of a peer, a name on the shelf.")
+    speed_spread: NotNegative = Field(
+        default=0.0, description="Standard deviation of the logarithm of the peers' compute times, no unit."
+    )
+
+
+class Topology(Section):
+    """The overlay that carries gossip."""
+
+    name: ShelfName = Field(default="random_regular", description="Overlay, a name on the shelf.")
+    params: Params = Field(default_factory=dict, description=PARAMS)
+
+
+class Network(Section):
+    """Latencies, bandwidths and losses of the links."""
+
+    latency: ShelfName = Field(default="simblock_2019", description="Table of latencies between regions.")
+    shares: ShelfName = Field(default="bitcoin_2019", description="Table of the share of peers in each region.")
+    bandwidth: ShelfName = Field(default="simblock_2019", description="Table of access bandwidths by region.")
+    uplink_mbps: Positive | None = Field(
+        default=None, description="Every peer's upload, Mbit/s; null: the table."
+    )
+    downlink_mbps: Positive | None = Field(
+        default=None, description="Every peer's download, Mbit/s; null: the table."
+    )
+    latency_ms: NotNegative | None = Field(
+        default=None, description="One-way latency between any two peers, ms; null: the table."
+    )
+    access_latency_ms: NotNegative = Field(default=2.0, description="What each access line adds each way, ms.")
+    jitter: NotNegative = Field(default=1.0, description="Factor on the table's jitter, no unit; 0 is none.")
+    loss: float = Field(default=0.0, ge=0, lt=1, description="Probability that a packet is lost and resent.")
+    validate_ms: NotNegative = Field(default=0.1, description="Time to check a message before relaying it, ms.")
+
+
+class DatasetConfig(Section):
+    """The public training data."""
+
+    name: ShelfName = Field(default="digits", description="Dataset, a name on the shelf.")
+    params: Params = Field(default_factory=dict, description=PARAMS)
+
+
+class ModelConfig(Section):
+    """The model that is trained."""
+
+    name: ShelfName = Field(default="mlp", description="Model, a name on the shelf.")
+    params: Params = Field(default_factory=dict, description=PARAMS)
+
+
+class OptimiserConfig(Section):
+    """How an aggregate changes the weights."""
+
+    name: ShelfName = Field(default="momentum", description="Optimiser, a name on the shelf.")
+    learning_rate: Positive = Field(default=0.1, description="Learning rate, weight units per gradient unit.")
+    params: Params = Field(default_factory=dict, description=PARAMS)
+
+
+class Learning(Section):
+    """What is learned."""
+
+    dataset: DatasetConfig = Field(default_factory=DatasetConfig, description="The training data.")
+    model: ModelConfig = Field(default_factory=ModelConfig, description="The model.")
+    batch_size: Count = Field(default=32, description="Samples in one gradient.")
+    optimiser: OptimiserConfig = Field(default_factory=OptimiserConfig, description="The optimiser.")
+    evaluate_every: Count = Field(default=10, description="Steps between evaluations on the test records.")
+    lanes: Count | None = Field(default=None, description="Gradients computed together; null: the model's.")
+
+
+class Beacon(Section):
+    """Shared randomness by publicly verifiable secret sharing."""
+
+    scheme: Literal["pvss_ldei", "pvss_scrape", "pvss_schoenmakers"] = Field(
+        default="pvss_ldei", description="How a dealing is proved to be right."
+    )
+    group: Literal["bls12_381", "bls12_381_reference", "ideal"] = Field(
+        default="bls12_381",
+        description="Group of the sharing; ideal is additive integers: same bytes, no secrecy, for sweeps.",
+    )
+    epoch_outputs: int = Field(default=16, ge=2, description="Beacon outputs per batch of dealings.")
+
+
+class Chain(Section):
+    """The blockchain; null keeps the profile's value."""
+
+    profile: ShelfName = Field(default="app_chain", description="Chain profile, a name on the shelf.")
+    block_time_s: Positive | None = Field(default=None, description="Mean time between blocks, s.")
+    gas_limit: Count | None = Field(default=None, description="Gas that fits into one block.")
+    finality_blocks: Whole | None = Field(default=None, description="Blocks until a block counts as final.")
+    base_fee_wei: Wei | None = Field(default=None, description="Base fee at the start, wei per gas.")
+    access_latency_ms: NotNegative = Field(
+        default=50.0, description="One-way latency between peer and chain, ms."
+    )
+
+
+class Contracts(Section):
+    """Stakes, rewards and deadlines, fixed before the first registration."""
+
+    deposit_wei: Wei = Field(default=32 * 10**18, description="Stake of each peer, wei.")
+    reward_wei: Wei = Field(default=10**15, description="Reward of a peer for a step, wei.")
+    reporter_percent: int = Field(default=25, ge=0, le=50, description="Reporter's part of a slashed stake, %.")
+    minimum_peers: Whole = Field(default=4, ge=3, description="The job is given up below so many active peers.")
+    dispute_window: Whole = Field(default=8, ge=3, description="Steps within which a peer can be accused.")
+    register_s: Count = Field(default=60, description="Time for registering, whole seconds.")
+    deal_s: Count = Field(default=120, description="Time for posting dealings, whole seconds.")
+    commit_s: Count = Field(default=60, description="Time for committing to gradients, whole seconds.")
+    aggregate_s: Count = Field(default=60, description="Time for committing to aggregates, whole seconds.")
+    reveal_s: Count = Field(default=30, description="Time for revealing, whole seconds.")
+    recover_s: Count = Field(default=60, description="Time for recovering withheld secrets, whole seconds.")
+    vote_s: Count = Field(default=60, description="Time for voting on an accusation, whole seconds.")
+    report_s: Count = Field(default=20, description="Time for publishing projections and norms, whole seconds.")
+
+
+class Output(Section):
+    """What a run leaves behind."""
+
+    folder: Folder | None = Field(default=None, description="Folder of the results; null: runs/<name>-<seed>.")
+    trace: Literal["digest", "full"] = Field(
+        default="digest", description="Keep the trace's digest, or all of it."
+    )
+    messages: bool = Field(default=True, description="Archive signed messages and transcripts for the audit.")

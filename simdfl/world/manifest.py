@@ -1,0 +1,134 @@
+"""The job manifest, and the contracts deployed from it (PROTOCOL section 2)."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jaxlib
+import numpy as np
+
+from contracts_model import Job, Terms
+from simdfl import __version__
+from simdfl.chain.host import ChainHost
+from simdfl.chain.profiles import PROFILES, ChainProfile
+from simdfl.crypto.beacon import BeaconScheme
+from simdfl.crypto.hashing import digest
+from simdfl.crypto.signatures import Keypair
+from simdfl.errors import UserError, unknown_name
+from simdfl.protocols.parts import ClipSettings
+from simdfl.protocols.training import Training
+from simdfl.records.canonical import canonical_json
+from simdfl.scenario import Scenario
+from simdfl.units import ETHER
+
+if TYPE_CHECKING:
+    from simdfl.world.build import World
+
+PEER_BALANCE_WEI = 1_000 * ETHER
+OWNER_BALANCE_WEI = 1_000_000 * ETHER
+OUTSIDE_MANIFEST = {"name", "description", "adversaries", "baselines", "output", "network", "topology", "peers"}
+"""What the job does not declare: who lies, what the network is like, and where results go."""
+
+
+def clip_settings(scenario: Scenario) -> ClipSettings:
+    """Return the numbers of CenteredClip and its checks."""
+    p = scenario.protocol
+    return ClipSettings(p.clip_radius, p.clip_tolerance, p.clip_iterations, p.projections, p.max_deviation)
+
+
+def chain_profile(scenario: Scenario) -> ChainProfile:
+    """Return the chain profile with the scenario's own values in place.
+
+    Raises
+    ------
+    UserError
+        If the profile is unknown or a deadline is shorter than the chain can meet.
+    """
+    section = scenario.chain
+    if section.profile not in PROFILES:
+        raise unknown_name("chain.profile", section.profile, PROFILES)
+    given = {
+        key: value
+        for key in ("block_time_s", "gas_limit", "finality_blocks", "base_fee_wei")
+        if (value := getattr(section, key)) is not None
+    }
+    profile = replace(PROFILES[section.profile], **given)
+    needed_s = (profile.finality_blocks + 2) * profile.block_time_s
+    for name in ("register_s", "deal_s", "commit_s", "aggregate_s", "reveal_s", "recover_s", "vote_s"):
+        if getattr(scenario.contracts, name) < needed_s:
+            raise UserError(
+                f"contracts.{name}: {getattr(scenario.contracts, name)} s is shorter than inclusion and finality "
+                f"take on this chain; use at least {needed_s:g}"
+            )
+    return profile
+
+
+def arithmetic_class(training: Training, batch_size: int) -> dict[str, Any]:
+    """Return what the bits of a gradient depend on: the EXACT class (PROTOCOL section 10)."""
+    return {
+        "class": "EXACT",
+        "backend": jax.default_backend(),
+        "device": jax.devices()[0].device_kind,
+        "machine": platform.machine(),
+        "jax": jax.__version__,
+        "jaxlib": jaxlib.__version__,
+        "numpy": np.__version__,
+        "lanes": training.engine.model.lanes,
+        "batch_size": batch_size,
+    }
+
+
+def make_manifest(scenario: Scenario, training: Training) -> dict[str, Any]:
+    """Return everything that the job declares before it starts; its digest names the run."""
+    configuration = scenario.model_dump(mode="json", exclude=OUTSIDE_MANIFEST)
+    return {
+        "format": "simdfl.manifest.v1",
+        "version": __version__,
+        "configuration": configuration,
+        "n_parameters": training.n_parameters,
+        "dataset": training.engine.dataset.name,
+        "dataset_root": training.engine.dataset.merkle_root().hex(),
+        "genesis": training.genesis.digest.hex(),
+        "arithmetic": arithmetic_class(training, training.engine.batch_size),
+    }
+
+
+def manifest_digest(manifest: dict[str, Any]) -> bytes:
+    """Return the digest that names the job."""
+    return digest("simdfl/manifest", canonical_json(manifest))
+
+
+def deploy(
+    scenario: Scenario, world: World, scheme: BeaconScheme, owner: Keypair, keypairs: list[Keypair]
+) -> Job:
+    """Deploy the job's contracts with funded accounts."""
+    c, p = scenario.contracts, scenario.protocol
+    part_size = -(-2 * world.training.n_parameters // scenario.peers.count)
+    terms = Terms(
+        job_digest=manifest_digest(world.manifest),
+        owner=owner.address,
+        members=tuple(keypair.address for keypair in keypairs),
+        minimum_peers=c.minimum_peers,
+        steps=p.steps,
+        validators=p.validators,
+        projections=p.projections,
+        tolerance=clip_settings(scenario).sum_tolerance(part_size),
+        epoch_outputs=scenario.beacon.epoch_outputs,
+        dispute_window=c.dispute_window,
+        deposit_wei=c.deposit_wei,
+        reward_wei=c.reward_wei,
+        reporter_percent=c.reporter_percent,
+        register_s=c.register_s,
+        deal_s=c.deal_s,
+        commit_s=c.commit_s,
+        aggregate_s=c.aggregate_s,
+        reveal_s=c.reveal_s,
+        recover_s=c.recover_s,
+        vote_s=c.vote_s,
+    )
+    balances = {keypair.address: PEER_BALANCE_WEI + c.deposit_wei for keypair in keypairs}
+    balances[owner.address] = OWNER_BALANCE_WEI
+    return Job(terms, ChainHost(scheme), balances)

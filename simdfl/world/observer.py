@@ -1,0 +1,120 @@
+"""Watches a run from outside: step times, accuracy, removals; feeds tables and live progress."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from simdfl.chain.blockchain import ContractEvent
+from simdfl.protocols.training import ModelState, Training
+from simdfl.protocols.verified import StepFinished
+from simdfl.trace import TraceRecorder
+from simdfl.world.result import Row
+
+Progress = Callable[[int, float, float | None, int], None]
+
+
+class Observer:
+    """The tracer of a run, which also keeps the tables.
+
+    Parameters
+    ----------
+    training : Training
+        Evaluates models.
+    honest : frozenset of int
+        Whose models count.
+    steps, every : int
+        Steps of the run, and between two evaluations.
+    keep_trace : bool
+        Whether all events are kept.
+    progress : callable, optional
+        Called as ``progress(step, now_s, accuracy or None, removed)`` when a step is first finished.
+    """
+
+    def __init__(
+        self,
+        training: Training,
+        honest: frozenset[int],
+        steps: int,
+        every: int,
+        keep_trace: bool,
+        progress: Progress | None,
+    ) -> None:
+        self.recorder = TraceRecorder(keep_trace)
+        self.removals: list[Row] = []
+        self.steps: dict[int, Row] = {}
+        self.final_state: ModelState = training.genesis
+        self.peer_states: Callable[[int], ModelState] | None = None
+        self.removed_count = 0
+        self._training = training
+        self._honest = honest
+        self._last = steps - 1
+        self._every = every
+        self._progress = progress
+        self._opened_at: dict[int, float] = {}
+        self._current_step = 0
+
+    def __call__(self, now_s: float, event: Any) -> None:
+        """Record an event (a :data:`~simdfl.trace.Tracer`)."""
+        self.recorder(now_s, event)
+        if isinstance(event, StepFinished):
+            self._on_step(now_s, event)
+        elif isinstance(event, ContractEvent) and event.name in ("Banned", "Ejected", "StepOpened"):
+            self._on_contract(now_s, event)
+
+    def _on_step(self, now_s: float, event: StepFinished) -> None:
+        if event.peer not in self._honest or self.peer_states is None:
+            return
+        row = self.steps.get(event.step)
+        if row is not None:
+            row["finished_s"] = now_s
+            row["models"].add(event.state)
+            return
+        state = self.peer_states(event.peer)
+        accuracy = loss = None
+        if event.step % self._every == 0 or event.step == self._last:
+            evaluation = self._training.evaluate(state)
+            accuracy, loss = evaluation.accuracy, evaluation.loss
+        self.steps[event.step] = {
+            "step": event.step,
+            "first_finished_s": now_s,
+            "finished_s": now_s,
+            "accuracy": accuracy,
+            "loss": loss,
+            "removed": self.removed_count,
+            "state": state.digest.hex(),
+            "models": {event.state},
+        }
+        self.final_state = state
+        if self._progress is not None:
+            self._progress(event.step, now_s, accuracy, self.removed_count)
+
+    def _on_contract(self, now_s: float, event: ContractEvent) -> None:
+        fields = json.loads(event.fields)
+        if event.name == "StepOpened":
+            self._current_step = fields["step"]
+            return
+        if event.name == "Ejected" or not any(row["peer"] == fields["peer"] for row in self.removals):
+            self.removed_count += 1
+        self.removals.append(
+            {
+                "time_s": now_s,
+                "step": self._current_step,
+                "peer": fields["peer"],
+                "kind": event.name.lower(),
+                "reason": fields["reason"],
+                "reporter": fields.get("reporter", -1),
+                "slashed_wei": str(fields.get("slashed", 0)),
+                "byzantine": fields["peer"] not in self._honest,
+            }
+        )
+
+    def step_rows(self) -> list[Row]:
+        """Return one row per finished step, in order."""
+        rows = []
+        for step in sorted(self.steps):
+            row = dict(self.steps[step])
+            row["distinct_models"] = len(row.pop("models"))
+            rows.append(row)
+        return rows

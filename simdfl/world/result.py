@@ -1,0 +1,44 @@
+"""What a run gives: tables as lists of rows, artefacts for auditors, and a summary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+Row = dict[str, Any]
+
+
+@dataclass
+class RunResult:
+    """The outcome of one run.
+
+    ``steps``, ``peers``, ``removals``, ``calls`` and ``traffic`` are tidy tables (see :mod:`simdfl.records` for the
+    columns); ``blocks``, ``messages`` and ``manifest`` are what an outsider needs to check the run.
+    """
+
+    name: str
+    protocol: str
+    outcome: str
+    trace_digest: str
+    trace_events: int
+    simulated_s: float
+    accuracy: float
+    loss: float
+    steps: list[Row]
+    peers: list[Row]
+    removals: list[Row]
+    calls: list[Row]
+    traffic: list[Row]
+    summary: dict[str, Any]
+    params: np.ndarray
+    manifest: dict[str, Any] = field(default_factory=dict)
+    blocks: list[Any] = field(default_factory=list)
+    messages: list[Any] = field(default_factory=list)
+    trace_lines: list[str] = field(default_factory=list)
+
+    @property
+    def completed(self) -> bool:
+        """Whether all steps were made."""
+        return self.outcome == "completed"

@@ -1,0 +1,147 @@
+"""From a finished world to the tables of its result; the columns are documented in :mod:`simdfl.records.columns`."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from contracts_model.registry import Standing
+from simdfl.network import Traffic
+from simdfl.trace import trace_line
+from simdfl.world.result import Row, RunResult
+
+if TYPE_CHECKING:
+    from simdfl.world.build import World
+
+WORK = (
+    "gradient",
+    "validation",
+    "court",
+    "beacon",
+    "hash",
+    "aggregation",
+    "projection",
+    "verification",
+)
+
+
+def collect_result(world: World, outcome: str) -> RunResult:
+    """Return the result of a run that has ended."""
+    observer, scenario = world.observer, world.scenario
+    final = observer.final_state
+    evaluation = world.training.evaluate(final)
+    steps = observer.step_rows()
+    return RunResult(
+        name=scenario.name,
+        protocol=scenario.protocol.name,
+        outcome=outcome,
+        trace_digest=observer.recorder.digest(),
+        trace_events=observer.recorder.count,
+        simulated_s=world.env.now,
+        accuracy=evaluation.accuracy,
+        loss=evaluation.loss,
+        steps=steps,
+        peers=peer_rows(world),
+        removals=observer.removals,
+        calls=call_rows(world),
+        traffic=traffic_rows(world),
+        summary=summarise(world, steps),
+        params=final.params,
+        manifest=world.manifest,
+        blocks=list(world.chain.blocks) if world.chain is not None else [],
+        messages=world.messages,
+        trace_lines=[trace_line(*pair) for pair in observer.recorder.events],
+    )
+
+
+def peer_rows(world: World) -> list[Row]:
+    """Return one row per peer."""
+    sent, received = world.network.bytes_by_class(), world.network.received_by_class()
+    conditions = world.network.conditions
+    rows = []
+    for peer in world.peers:
+        index = peer.index
+        row: Row = {
+            "peer": index,
+            "byzantine": index not in world.honest,
+            "up_bps": float(conditions.up_bps[index]),
+            "down_bps": float(conditions.down_bps[index]),
+            "gradients_computed": peer.gradients_computed,
+        }
+        row |= {f"{work}_s": peer.spent_s.get(work, 0.0) for work in WORK}
+        row |= {f"sent_{name}_bytes": int(values[index]) for name, values in sent.items()}
+        row |= {f"received_{name}_bytes": int(values[index]) for name, values in received.items()}
+        rows.append(row | _standing(world, index))
+    return rows
+
+
+def _standing(world: World, index: int) -> Row:
+    if world.chain is None:
+        return {"standing": "active", "deposit_wei": "0", "balance_wei": "0"}
+    job = world.chain.job
+    account = job.terms.members[index]
+    return {
+        "standing": Standing(job.registry.standings.data.get(index, 0)).name.lower(),
+        "deposit_wei": str(job.treasury.deposits.data.get(index, 0)),
+        "balance_wei": str(job.wallets.of(account)),
+    }
+
+
+def call_rows(world: World) -> list[Row]:
+    """Return one row per contract function: calls, failures, gas and fees."""
+    totals: dict[tuple[str, str], Row] = defaultdict(lambda: {"calls": 0, "failed": 0, "gas": 0, "fee_wei": 0})
+    for block in world.chain.blocks if world.chain is not None else []:
+        for receipt in block.receipts:
+            row = totals[(receipt.contract, receipt.function)]
+            row["calls"] += 1
+            row["failed"] += bool(receipt.reason)
+            row["gas"] += receipt.gas_used
+            row["fee_wei"] += receipt.fee_wei
+    return [
+        {"contract": contract, "function": function, **row, "fee_wei": str(row["fee_wei"])}
+        for (contract, function), row in sorted(totals.items())
+    ]
+
+
+def traffic_rows(world: World) -> list[Row]:
+    """Return one row per traffic class: bytes that peers sent and received."""
+    sent, received = world.network.bytes_by_class(), world.network.received_by_class()
+    return [
+        {
+            "traffic": traffic.name.lower(),
+            "sent_bytes": int(sent[traffic.name.lower()].sum()),
+            "received_bytes": int(received[traffic.name.lower()].sum()),
+        }
+        for traffic in Traffic
+    ]
+
+
+def summarise(world: World, steps: list[Row]) -> dict[str, Any]:
+    """Return the run's figures per step and peer that overhead is computed from."""
+    done = max(1, len(steps))
+    n = world.scenario.peers.count
+    chain = world.chain
+    gradients = sum(peer.gradients_computed for peer in world.peers)
+    return {
+        "steps": len(steps),
+        "step_s": step_time_s(steps),
+        "gradients_per_step": gradients / done,
+        "validation_s": sum(peer.spent_s.get("validation", 0.0) for peer in world.peers),
+        "gradient_s": sum(peer.spent_s.get("gradient", 0.0) for peer in world.peers),
+        **{f"{row['traffic']}_bytes": row["sent_bytes"] / done / n for row in traffic_rows(world)},
+        "transactions": sum(len(block.receipts) for block in chain.blocks) / done if chain else 0.0,
+        "failed_transactions": sum(row["failed"] for row in call_rows(world)),
+        "gas": sum(block.gas_used for block in chain.blocks) / done if chain else 0.0,
+        "fees_wei": str(chain.fees_wei) if chain else "0",
+        "engine": vars(world.training.engine.stats),
+        "transmissions": world.network.transport.transmissions,
+        "distinct_models": max((row["distinct_models"] for row in steps), default=0),
+        "notices": world.notices,
+    }
+
+
+def step_time_s(steps: list[Row]) -> float:
+    """Return the mean simulated time between the ends of successive steps; setup does not count."""
+    if len(steps) < 2:
+        return float("nan") if not steps else float(steps[0]["finished_s"])
+    return float((steps[-1]["finished_s"] - steps[0]["finished_s"]) / (len(steps) - 1))

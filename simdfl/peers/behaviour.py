@@ -130,6 +130,10 @@ class Behaviour:
         """Return whom to accuse of a false report on one's part (V1), given who did report falsely."""
         return liars
 
+    def complains(self, turn: Turn, owners: Sequence[int]) -> Sequence[int]:
+        """Return on whose parts to complain (V3), given those further than Delta_max from one's own."""
+        return owners
+
     def eliminates(self, turn: Turn, missing: Sequence[int]) -> Sequence[int]:
         """Return with whom to leave, given whose parts did not arrive."""
         return missing
@@ -202,6 +206,10 @@ class Byzantine(Behaviour):
     def accuses(self, turn: Turn, liars: Sequence[int]) -> Sequence[int]:
         """Never accuse an accomplice."""
         return [peer for peer in liars if peer not in self.coalition.members]
+
+    def complains(self, turn: Turn, owners: Sequence[int]) -> Sequence[int]:
+        """Draw no attention to one's own distance."""
+        return []
 
     def attests(self, turn: Turn, target: int, is_right: bool) -> bool | None:
         """Cover for accomplices."""

@@ -86,8 +86,8 @@ class BaselinePeer(Peer):
 
     def announce(self, step: int) -> None:
         """Ask for the gradient early, so that it is computed together with the others'."""
-        seed = self.job.training.batch_seed(self.job.randomness(step), step, self.index)
-        self.job.training.request(self.state, seed)
+        randomness = self.job.randomness(step)
+        self.job.training.announce(self.state, randomness, step, range(self.job.n_peers))
         self.gradients_computed += 1
 
     def contribution(self, step: int) -> np.ndarray:

@@ -108,6 +108,16 @@ class Report:
         return sum(len(leaf) for leaf in self.leaves)
 
 
+def bucket(size: int) -> int:
+    """Return the padded length of a part: few different shapes, at most a fifth more than needed.
+
+    >>> [bucket(size) for size in (3, 16, 240, 300)]
+    [16, 16, 256, 320]
+    """
+    step = max(16, 1 << max(0, size.bit_length() - 3))
+    return -(-size // step) * step
+
+
 def random_vector(randomness: bytes, owner: int, projection: int, size: int) -> np.ndarray:
     """Return z[j] (size,) float64, entries uniform on the odd multiples of 2^-16 in (-1, 1).
 
@@ -150,10 +160,13 @@ class PartMath:
     ----------
     settings : ClipSettings
         The rule and its checks.
+    capacity : int
+        Most peers that there can be: arrays are padded to it, so that bans do not change compiled shapes.
     """
 
-    def __init__(self, settings: ClipSettings) -> None:
+    def __init__(self, settings: ClipSettings, capacity: int) -> None:
         self.settings = settings
+        self._capacity = capacity
         self._aggregates = Memo(8)
         self._reports = Memo(16)
         self._vectors = Memo(512)
@@ -169,16 +182,17 @@ class PartMath:
         return self._aggregates.get(key, lambda: self._aggregate(commitments))
 
     def _aggregate(self, commitments: Sequence[Commitment]) -> list[Aggregate]:
-        stacked = np.stack([commitment.parts for commitment in commitments], axis=1)
+        n_parts, size = commitments[0].parts.shape
+        padded = np.zeros((self._capacity, self._capacity, bucket(size)), dtype=np.float32)
+        for row, commitment in enumerate(commitments):
+            padded[:n_parts, row, :size] = commitment.parts
+        weights = np.zeros(self._capacity, dtype=np.float32)
+        weights[: len(commitments)] = 1.0
         settings = self.settings
         values, _, _ = centered_clip_parts(
-            stacked,
-            np.ones(len(commitments), dtype=np.float32),
-            settings.radius,
-            settings.tolerance,
-            settings.iterations,
+            padded, weights, settings.radius, settings.tolerance, settings.iterations
         )
-        return [make_aggregate(row) for row in np.asarray(values)]
+        return [make_aggregate(row) for row in np.asarray(values)[:n_parts, :size]]
 
     def true_reports(
         self,

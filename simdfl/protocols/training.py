@@ -6,6 +6,7 @@ from one state by one aggregate is computed once however many peers make it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from simdfl.crypto.encoding import canonical_float32
 from simdfl.crypto.hashing import digest
-from simdfl.learning.gradients import Evaluation, GradientEngine
+from simdfl.learning.gradients import Evaluation, GradientEngine, GradientHandle
 from simdfl.learning.optimisers import Optimiser
 from simdfl.memo import Memo
 
@@ -47,6 +48,8 @@ class Training:
         self.engine = engine
         self.optimiser = optimiser
         self.n_parameters = len(params)
+        self._announced: tuple[bytes, bytes, int] | None = None
+        self._handles: list[GradientHandle] = []
         self._updates = Memo(64)
         self._evaluations = Memo(64)
         self.genesis = self._state(params, optimiser.init(params))
@@ -60,9 +63,18 @@ class Training:
         """Return xi_i^t = H(r^{t-1}, "seed", t, i): the public seed of a peer's batch."""
         return digest("seed", randomness, step.to_bytes(8, "little"), peer.to_bytes(4, "little"))
 
-    def request(self, state: ModelState, seed: bytes) -> None:
-        """Announce that a gradient will be read, so that it is computed together with others."""
-        self.engine.request(state.handle, seed)
+    def announce(self, state: ModelState, randomness: bytes, step: int, peers: Sequence[int]) -> None:
+        """Ask for the gradients of all `peers` of a step, so that they are computed together.
+
+        Batches are public and all peers hold the same state, so the first of them to start knows what the
+        others will ask for. Nothing is computed before somebody reads.
+        """
+        key = (state.digest, randomness, step)
+        if self._announced != key:
+            self._announced = key
+            self._handles = [
+                self.engine.request(state.handle, self.batch_seed(randomness, step, peer)) for peer in peers
+            ]
 
     def gradient(self, state: ModelState, seed: bytes, label_map: LabelMap | None = None) -> np.ndarray:
         """Return the gradient (d,) of a batch."""

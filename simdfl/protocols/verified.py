@@ -195,11 +195,10 @@ class VerifiedPeer(Peer):
         if step == self.job.terms.steps:
             self.chain.submit("ledger", "commit", step, bytes(HASH_BYTES), state.digest, reports)
             return
-        seed = self.job.training.batch_seed(record.randomness, step, self.index)
-        self.job.training.request(state, seed)
+        turn = self.turn(record)
+        self.job.training.announce(state, record.randomness, step, turn.contributors)
         yield self.spend("gradient", self._gradient_s())
         self.gradients_computed += 1
-        turn = self.turn(record)
         commitment = self._commit_to(record, self.behaviour.gradient(turn))
         yield self.spend("hash", self.device.hash_s(commitment.parts.nbytes) + self.device.sign_s)
         self._gossip_commitment(record, turn, commitment)
@@ -486,8 +485,9 @@ class VerifiedPeer(Peer):
         if self.index not in record.contributors:
             return
         limit = self.job.math.settings.max_deviation * 2.0**40
-        for position in np.flatnonzero(norms[record.contributors.index(self.index)] > limit):
-            self.chain.submit("court", "complain", record.step, record.roster[position])
+        far = np.flatnonzero(norms[record.contributors.index(self.index)] > limit)
+        for owner in self.behaviour.complains(self.turn(record), [record.roster[at] for at in far]):
+            self.chain.submit("court", "complain", record.step, owner)
 
     # ---- UPDATE
 

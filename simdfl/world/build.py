@@ -28,7 +28,7 @@ from simdfl.peers.behaviour import Behaviour, Coalition
 from simdfl.peers.peer import Messenger, Peer
 from simdfl.protocols import PROTOCOLS
 from simdfl.protocols.all_reduce import AllReducePeer
-from simdfl.protocols.baseline import BaselineJob, BaselinePeer
+from simdfl.protocols.baseline import BaselineJob
 from simdfl.protocols.job import VerifiedJob
 from simdfl.protocols.parameter_server import ParameterServer, ServerPeer
 from simdfl.protocols.parts import PartMath
@@ -37,7 +37,7 @@ from simdfl.protocols.verified import VerifiedPeer
 from simdfl.rng import Rng
 from simdfl.scenario import Scenario
 from simdfl.world.conditions import draw_conditions, draw_overlay
-from simdfl.world.manifest import chain_profile, clip_settings, deploy, make_manifest
+from simdfl.world.manifest import chain_profile, clip_settings, deploy, fund_rewards, make_manifest
 from simdfl.world.observer import Observer, Progress
 from simdfl.world.result import RunResult
 from simdfl.world.tables import collect_result
@@ -167,7 +167,7 @@ def _make_model(scenario: Scenario, input_shape: tuple[int, ...], n_classes: int
         params["lanes"] = section.lanes
     factory = _shelf("learning.model.name", section.model.name, MODELS)
     shape: dict[str, Any] = {"input_shape": input_shape, "n_classes": n_classes}
-    return bind("learning.model.params", factory, {**shape, **params})  # type: ignore[no-any-return]
+    return bind("learning.model.params", factory, {**shape, **params})
 
 
 def _make_training(scenario: Scenario, rng: Rng) -> tuple[Training, list[str]]:
@@ -240,7 +240,7 @@ def _add_verified(world: World, rng: Rng, identity: list[tuple[Any, ...]], keypa
     job = VerifiedJob(
         contracts.terms,
         world.training,
-        PartMath(settings),
+        PartMath(settings, scenario.peers.count),
         scheme,
         Messenger(contracts.terms.job_digest, addresses, keep),
         rng,
@@ -249,6 +249,7 @@ def _add_verified(world: World, rng: Rng, identity: list[tuple[Any, ...]], keypa
     )
     world.chain = chain
     world.others = [chain]
+    chain.mempool.add(fund_rewards(scenario, chain, owner))
     for peer in identity:
         env, index, keypair, behaviour, device, network, slowness = peer
         member = VerifiedPeer(env, index, keypair, behaviour, device, network, slowness, chain, job)
@@ -269,7 +270,7 @@ def _add_baseline(world: World, rng: Rng, identity: list[tuple[Any, ...]], devic
         rng,
         world.observer,
     )
-    kind: type[BaselinePeer] = AllReducePeer if scenario.protocol.name == "all_reduce" else ServerPeer
+    kind: Any = AllReducePeer if scenario.protocol.name == "all_reduce" else ServerPeer
     world.peers.extend(kind(*peer, job) for peer in identity)
     if kind is ServerPeer:
         world.others = [ParameterServer(world.env, world.network, job, device)]

@@ -10,10 +10,12 @@ import jax
 import jaxlib
 import numpy as np
 
-from contracts_model import Job, Terms
+from contracts_model import Call, Job, Terms
 from simdfl import __version__
+from simdfl.chain.blockchain import Blockchain
 from simdfl.chain.host import ChainHost
 from simdfl.chain.profiles import PROFILES, ChainProfile
+from simdfl.chain.transaction import Transaction
 from simdfl.crypto.beacon import BeaconScheme
 from simdfl.crypto.hashing import digest
 from simdfl.crypto.signatures import Keypair
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 PEER_BALANCE_WEI = 1_000 * ETHER
 OWNER_BALANCE_WEI = 1_000_000 * ETHER
+FUND_GAS_LIMIT = 200_000
 OUTSIDE_MANIFEST = {"name", "description", "adversaries", "baselines", "output", "network", "topology", "peers"}
 """What the job does not declare: who lies, what the network is like, and where results go."""
 
@@ -132,3 +135,13 @@ def deploy(
     balances = {keypair.address: PEER_BALANCE_WEI + c.deposit_wei for keypair in keypairs}
     balances[owner.address] = OWNER_BALANCE_WEI
     return Job(terms, ChainHost(scheme), balances)
+
+
+def fund_rewards(scenario: Scenario, chain: Blockchain, owner: Keypair) -> Transaction:
+    """Return the owner's transaction that fills the pot for all rewards the job can owe."""
+    amount_wei = scenario.contracts.reward_wei * (scenario.protocol.steps + 1) * scenario.peers.count
+    call = Call(owner.address, "treasury", "fund", (), amount_wei)
+    fee_wei = 2 * chain.profile.base_fee_wei + chain.profile.priority_fee_wei
+    tip_wei = chain.profile.priority_fee_wei
+    unsigned = Transaction(call, chain.job.calldata(call), 0, FUND_GAS_LIMIT, fee_wei, tip_wei)
+    return replace(unsigned, signature=owner.sign(unsigned.signing_digest(chain.chain_id)))

@@ -14,8 +14,9 @@ Row = dict[str, Any]
 class RunResult:
     """The outcome of one run.
 
-    ``steps``, ``peers``, ``removals``, ``calls`` and ``traffic`` are tidy tables (see :mod:`simdfl.records` for the
-    columns); ``blocks``, ``messages`` and ``manifest`` are what an outsider needs to check the run.
+    ``steps``, ``peers``, ``removals``, ``calls`` and ``traffic`` are tidy tables (columns: see
+    :mod:`simdfl.records.columns`); ``blocks``, ``messages`` and ``manifest`` are what an outsider needs to check
+    the run.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""From a finished world to the tables of its result; the columns are documented in :mod:`simdfl.records.columns`."""
+"""From a finished world to the tables of its result; :mod:`simdfl.records.columns` documents the columns."""
 
 from __future__ import annotations
 

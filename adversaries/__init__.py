@@ -1,0 +1,73 @@
+"""How peers may lie: the shelf of attacks, by name or as a class of the user's own.
+
+>>> from simdfl.testing import make_coalition, make_turn
+>>> flip = make_adversary("sign_flip", {"scale": 2.0}, coalition=make_coalition(members=[1]), start_step=5)
+>>> [bool((flip.gradient(turn) == turn.own_gradient()).all()) for turn in (make_turn(4, 1), make_turn(5, 1))]
+[True, False]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from adversaries.aggregation import AggregationShift, LyingProjections
+from adversaries.beacon import WithholdReveal
+from adversaries.binding import bind, load_class
+from adversaries.communication import Equivocate, WithholdAggregate, WithholdPart, WithholdReport
+from adversaries.court import BribedJuror, FalseAccusation, FalseElimination
+from adversaries.data import LabelFlip
+from adversaries.gradient import CopyGradient, DelayedGradient, RandomDirection, SignFlip
+from adversaries.statistical import InnerProductManipulation, LittleIsEnough
+from adversaries.validation import LazyValidator, SilentValidator
+from simdfl.errors import unknown_name
+from simdfl.peers.behaviour import Byzantine
+
+__all__ = ["ADVERSARIES", "bind", "make_adversary"]
+
+ADVERSARIES: dict[str, type[Byzantine]] = {
+    "sign_flip": SignFlip,
+    "random_direction": RandomDirection,
+    "label_flip": LabelFlip,
+    "delayed_gradient": DelayedGradient,
+    "copy_gradient": CopyGradient,
+    "ipm": InnerProductManipulation,
+    "alie": LittleIsEnough,
+    "withhold_part": WithholdPart,
+    "withhold_aggregate": WithholdAggregate,
+    "withhold_report": WithholdReport,
+    "withhold_reveal": WithholdReveal,
+    "equivocate": Equivocate,
+    "aggregation_shift": AggregationShift,
+    "lying_projections": LyingProjections,
+    "false_accusation": FalseAccusation,
+    "false_elimination": FalseElimination,
+    "bribed_juror": BribedJuror,
+    "lazy_validator": LazyValidator,
+    "silent_validator": SilentValidator,
+}
+
+
+def make_adversary(name: str, params: Mapping[str, Any], **base: Any) -> Byzantine:
+    """Return one Byzantine peer's behaviour.
+
+    Parameters
+    ----------
+    name : str
+        Name in ``ADVERSARIES``, or ``"module:Class"`` for a subclass of Byzantine of one's own.
+    params : mapping
+        The attack's own parameters.
+    **base
+        ``coalition``, ``start_step``, ``stop_step`` and ``period`` of
+        :class:`~simdfl.peers.behaviour.Byzantine`.
+
+    Raises
+    ------
+    UserError
+        If the name or a parameter is unknown, or a value impossible.
+    """
+    if ":" in name:
+        return bind(name, load_class(name), params, base)
+    if name not in ADVERSARIES:
+        raise unknown_name("adversary", name, ADVERSARIES)
+    return bind(name, ADVERSARIES[name], params, base)

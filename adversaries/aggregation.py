@@ -1,0 +1,121 @@
+"""Attacks of aggregators on their part, and of contributors on what they report of a part."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from adversaries.checks import require, require_positive
+from adversaries.targets import draw_victims
+from simdfl.peers.behaviour import Byzantine, ShiftOracle, Turn
+
+FIXED_ONE = 1 << 40
+"""Reported numbers count in units of 2^-40 (section 6 of the protocol)."""
+
+
+class AggregationShift(Byzantine):
+    """Publish ``ghat[j] + e`` for the own part, while accomplices bend their projections until the sum is zero.
+
+    e is a random direction, constant for each aggregator while its part keeps its size. The accomplices who
+    contribute split the excess of the true sum among them, exact in integers, so V2 sees nothing; the
+    aggregator accuses none of them, so V1 sees nothing; V3 sees it if most contributors are farther than
+    Delta_max from the result. A validator who checks such an accomplice finds its projections false, and
+    CheckAveraging then finds the aggregator.
+
+    It needs an accomplice with this attack among the contributors, and rests in steps without one.
+
+    Parameters
+    ----------
+    size : float
+        Norm of e.
+    relative : bool
+        Whether `size` counts in norms of the right part instead of gradient units. With absolute units, a
+        size of Delta_max less the honest distances stays just under V3.
+
+    References
+    ----------
+    Gorbunov et al., ICML 2022, section 3 (aggregation attack; verifications 1 to 3).
+    """
+
+    def __init__(self, *, size: float = 1.0, relative: bool = True, **base: Any) -> None:
+        super().__init__(**base)
+        require_positive("aggregation_shift.size", size)
+        self.size = size
+        self.relative = relative
+
+    def craft(self, turn: Turn) -> np.ndarray:
+        """Contribute honestly, and be there to cover."""
+        self._accomplices("covering", turn.step).add(turn.peer)
+        return turn.own_gradient()
+
+    def aggregate(self, turn: Turn, value: np.ndarray) -> np.ndarray:
+        """Return the part (d_part,) with the shift."""
+        length = self.size * (float(np.linalg.norm(value)) if self.relative else 1.0)
+        if not self.is_attacking(turn.step) or not self._accomplices("covering", turn.step) or length == 0.0:
+            return value
+        self._accomplices("shifting", turn.step).add(turn.peer)
+        return (value + length * self._direction(turn.peer, len(value))).astype(np.float32)
+
+    def report(
+        self, turn: Turn, projections: np.ndarray, norms: np.ndarray, shift: ShiftOracle
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Take one's share of the excess off the own projections on every shifted part."""
+        covering, shifting = (self._accomplices(role, turn.step) for role in ("covering", "shifting"))
+        sharing = [peer for peer in turn.contributors if peer in covering]
+        if turn.peer not in sharing:
+            return projections, norms
+        rank, bent = sharing.index(turn.peer), projections.copy()
+        for position, owner in enumerate(turn.roster):
+            if owner in shifting:
+                whole, rest = np.divmod(shift(owner), len(sharing))
+                bent[position] -= whole + (rank < rest)
+        return bent, norms
+
+    def _accomplices(self, role: str, step: int) -> set[int]:
+        """Return the set, shared by the coalition, of who has this role in this step."""
+        found: set[int] = self.coalition.once(("aggregation_shift", role, step), set)
+        return found
+
+    def _direction(self, peer: int, size: int) -> np.ndarray:
+        def draw() -> np.ndarray:
+            vector = self.coalition.rng.stream("aggregation_shift", peer, size).standard_normal(size)
+            return vector / np.linalg.norm(vector)
+
+        direction: np.ndarray = self.coalition.once(("aggregation_shift", "direction", peer, size), draw)
+        return direction
+
+
+class LyingProjections(Byzantine):
+    """Add `offset` to the own projections on the part of one honest aggregator, drawn anew in every step.
+
+    The sum on that part no longer vanishes, which throws suspicion on the aggregator. But the aggregator holds
+    the part and knows the right numbers (V1), and CheckAveraging bans the wrong reporter, not it.
+
+    Parameters
+    ----------
+    offset : float
+        In gradient units, not zero.
+
+    References
+    ----------
+    Gorbunov et al., ICML 2022, section 3, verification 1.
+    """
+
+    def __init__(self, *, offset: float = 1.0, **base: Any) -> None:
+        super().__init__(**base)
+        is_possible = math.isfinite(offset) and 1.0 <= abs(offset) * FIXED_ONE < 2.0**62
+        require(is_possible, "lying_projections.offset", offset, "at least 2^-40 and below 2^22, with any sign")
+        self.offset = offset
+
+    def report(
+        self, turn: Turn, projections: np.ndarray, norms: np.ndarray, shift: ShiftOracle
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Falsify one row of the projections."""
+        victims = draw_victims(self.coalition, turn, turn.roster)
+        if not self.is_attacking(turn.step) or not victims:
+            return projections, norms
+        bent = projections.copy()
+        bent[list(turn.roster).index(victims[0])] += round(self.offset * FIXED_ONE)
+        return bent, norms

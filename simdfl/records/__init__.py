@@ -1,0 +1,1 @@
+"""Run folders: tidy tables, provenance, and the artefacts that an outsider needs to check a run."""

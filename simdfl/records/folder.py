@@ -1,0 +1,145 @@
+"""Writing a run folder, all or nothing.
+
+Everything is written into a sibling folder first and moved into place when complete: an interrupted run leaves no
+half-written result. An earlier run folder of the same name is replaced, anything else is not touched.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from simdfl import __version__
+from simdfl.errors import UserError
+from simdfl.records.archive import block_records, message_records, write_lines
+from simdfl.records.columns import TABLES
+from simdfl.scenario import Loaded, show
+from simdfl.world.result import RunResult
+
+MARKER = "provenance.json"
+LIBRARIES = (
+    "jax",
+    "jaxlib",
+    "numpy",
+    "simpy",
+    "networkx",
+    "optax",
+    "py-ecc",
+    "py-arkworks-bls12381",
+    "coincurve",
+)
+
+
+def check_target(folder: Path) -> None:
+    """Check before a run that its folder can be written.
+
+    Raises
+    ------
+    UserError
+        If something that is no run folder is in the way, or the place is not writable.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder}: is a file; choose another folder with --out")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / MARKER).exists():
+        raise UserError(f"{folder}: is not empty and holds no run; choose another folder with --out")
+    parent = folder.absolute().parent
+    while not parent.exists():
+        parent = parent.parent
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        raise UserError(
+            f"{folder}: cannot be written, {parent} is not writable; choose another folder with --out"
+        )
+
+
+def write_run(folder: Path, loaded: Loaded, results: dict[str, RunResult], text: str, wall_s: float) -> None:
+    """Write all results of a scenario.
+
+    Parameters
+    ----------
+    folder : Path
+        Where to; replaced if it holds an earlier run.
+    loaded : Loaded
+        The scenario as run.
+    results : dict of str to RunResult
+        By run name; ``main`` is the scenario itself.
+    text : str
+        The summary shown to the user.
+    wall_s : float
+        Real time taken, for the provenance.
+    """
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir(parents=True)
+        _write_all(partial, loaded, results, text, wall_s)
+        if folder.exists():
+            shutil.rmtree(folder)
+        partial.rename(folder)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written ({error.strerror}); choose another with --out") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _write_all(folder: Path, loaded: Loaded, results: dict[str, RunResult], text: str, wall_s: float) -> None:
+    (folder / "scenario.yaml").write_text(show(loaded.scenario), encoding="utf-8")
+    (folder / "summary.txt").write_text(text, encoding="utf-8")
+    for name in TABLES:
+        _write_table(folder, name, loaded, results)
+    main = results["main"]
+    np.save(folder / "model.npy", main.params)
+    if main.blocks:
+        (folder / "manifest.json").write_text(json.dumps(main.manifest, indent=2, sort_keys=True) + "\n")
+        write_lines(folder / "chain.jsonl.gz", block_records(main.blocks))
+        write_lines(folder / "messages.jsonl.gz", message_records(main.messages))
+    if main.trace_lines:
+        (folder / "trace.txt").write_text("\n".join(main.trace_lines) + "\n")
+    (folder / MARKER).write_text(json.dumps(provenance(loaded, results, wall_s), indent=2) + "\n")
+
+
+def _write_table(folder: Path, name: str, loaded: Loaded, results: dict[str, RunResult]) -> None:
+    rows = [
+        {"run": run, "protocol": result.protocol, "seed": loaded.scenario.seed, **row}
+        for run, result in results.items()
+        for row in getattr(result, name)
+    ]
+    columns = ["run", "protocol", "seed", *TABLES[name]]
+    frame = pd.DataFrame(rows, columns=columns)
+    frame.attrs = {"scenario_digest": loaded.digest, "simdfl": __version__, "columns": TABLES[name]}
+    frame.to_parquet(folder / f"{name}.parquet", index=False)
+
+
+def provenance(loaded: Loaded, results: dict[str, RunResult], wall_s: float) -> dict[str, Any]:
+    """Return what ties the folder to code, scenario and machine."""
+    return {
+        "format": "simdfl.run.v1",
+        "simdfl": __version__,
+        "scenario": loaded.scenario.name,
+        "scenario_digest": loaded.digest,
+        "seed": loaded.scenario.seed,
+        "runs": {
+            name: {
+                "protocol": result.protocol,
+                "outcome": result.outcome,
+                "trace_digest": result.trace_digest,
+                "trace_events": result.trace_events,
+                "simulated_s": result.simulated_s,
+                "accuracy": result.accuracy,
+                "summary": result.summary,
+            }
+            for name, result in results.items()
+        },
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "libraries": {library: version(library) for library in LIBRARIES},
+        "wall_s": round(wall_s, 2),
+    }

@@ -1,0 +1,104 @@
+"""The door: ``python -m simdfl.run scenarios/byzantine_30pct.yaml``.
+
+Exit status 0 when every run completed, 1 when one was aborted by its protocol, 2 for a user's mistake, 130 when
+interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+from simdfl.errors import UserError
+
+EXIT_ABORTED = 1
+EXIT_USER = 2
+EXIT_INTERRUPTED = 130
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the command line's parser."""
+    parser = argparse.ArgumentParser(
+        prog="python -m simdfl.run",
+        description="Run a scenario and its baselines; print a summary and write a run folder.",
+    )
+    parser.add_argument("scenario", nargs="?", help="scenario file (YAML)")
+    parser.add_argument(
+        "--set",
+        dest="overrides",
+        metavar="KEY.PATH=VALUE",
+        action="append",
+        default=[],
+        help="override one value, for instance chain.block_time_s=12; may be repeated",
+    )
+    parser.add_argument("--seed", type=int, help="root seed")
+    parser.add_argument("--out", metavar="FOLDER", help="run folder (default: runs/<name>-<seed>)")
+    parser.add_argument("--protocol", help="training protocol")
+    parser.add_argument("--no-baselines", action="store_true", help="run the scenario alone")
+    parser.add_argument("--show", action="store_true", help="print the scenario with every default and stop")
+    parser.add_argument("--json-schema", action="store_true", help="print the scenarios' JSON Schema and stop")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    try:
+        return _main(make_parser().parse_args(argv))
+    except UserError as error:
+        print(f"simdfl: {error}", file=sys.stderr)
+        return EXIT_USER
+    except KeyboardInterrupt:
+        print("simdfl: interrupted; nothing was written", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_ABORTED
+
+
+def _main(arguments: argparse.Namespace) -> int:
+    from simdfl.scenario import json_schema, load, show
+
+    if arguments.json_schema:
+        print(json.dumps(json_schema(), indent=2))
+        return 0
+    if arguments.scenario is None:
+        raise UserError("no scenario given; try: python -m simdfl.run scenarios/byzantine_30pct.yaml")
+    loaded = load(
+        arguments.scenario,
+        arguments.overrides,
+        seed=arguments.seed,
+        out=arguments.out,
+        protocol=arguments.protocol,
+    )
+    if arguments.show:
+        print(show(loaded.scenario), end="")
+        return 0
+    return _run(loaded, with_baselines=not arguments.no_baselines)
+
+
+def _run(loaded, with_baselines: bool) -> int:  # type: ignore[no-untyped-def]
+    from rich.console import Console
+
+    from simdfl.records.folder import check_target, write_run
+    from simdfl.records.summary import print_summary, summary_text
+    from simdfl.world.together import run_together
+
+    scenario = loaded.scenario
+    folder = Path(scenario.output.folder or Path("runs") / f"{scenario.name}-{scenario.seed}")
+    check_target(folder)
+    started = time.perf_counter()
+    console = Console()
+    baselines = loaded.baselines if with_baselines else {}
+    results = run_together({"main": scenario, **baselines}, console)
+    write_run(folder, loaded, results, summary_text(scenario, results), time.perf_counter() - started)
+    print_summary(console, scenario, results)
+    console.print(f"Everything is in [bold]{folder}[/bold]", soft_wrap=True)
+    return 0 if all(result.completed for result in results.values()) else EXIT_ABORTED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

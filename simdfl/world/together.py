@@ -1,0 +1,102 @@
+"""A scenario and its baselines, side by side in separate processes, with live progress.
+
+Runs share nothing, so their results do not depend on how many processes there are. Each computes its numerics on
+one thread, which keeps the bits of a run independent of the machine's load and core count.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import queue
+import signal
+from concurrent.futures import Future, ProcessPoolExecutor
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from simdfl.scenario import Scenario
+from simdfl.world.build import build
+from simdfl.world.result import RunResult
+
+REPORT_EVERY = 25
+POLL_S = 0.1
+
+_channel: Any = None
+
+
+def _start_worker(channel: Any) -> None:
+    global _channel
+    _channel = channel
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _run_one(name: str, scenario: Scenario) -> RunResult:
+    def report(step: int, now_s: float, accuracy: float | None, removed: int) -> None:
+        _channel.put((name, step + 1, now_s, accuracy, removed))
+
+    return build(scenario, report).run()
+
+
+def run_together(scenarios: dict[str, Scenario], console: Console) -> dict[str, RunResult]:
+    """Run all scenarios and return their results in the same order.
+
+    Raises
+    ------
+    UserError
+        The first mistake that a shelf finds in any of them.
+    """
+    workers = max(1, min(len(scenarios), os.cpu_count() or 1))
+    context = multiprocessing.get_context("spawn")
+    channel = context.Queue()
+    pool = ProcessPoolExecutor(workers, context, _start_worker, (channel,))
+    try:
+        futures = {name: pool.submit(_run_one, name, scenario) for name, scenario in scenarios.items()}
+        _follow(futures, scenarios, channel, console)
+        return {name: future.result() for name, future in futures.items()}
+    except BaseException:
+        for process in list(pool._processes.values()):
+            process.terminate()
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _follow(
+    futures: dict[str, Future[RunResult]], scenarios: dict[str, Scenario], channel: Any, console: Console
+) -> None:
+    """Show progress until all are done; stop at the first failure."""
+    bars = Progress(
+        TextColumn("{task.description:<12}"),
+        BarColumn(bar_width=30),
+        TextColumn("step {task.completed:.0f}/{task.total:.0f} {task.fields[news]}"),
+        TimeElapsedColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    )
+    with bars:
+        tasks = {
+            name: bars.add_task(name, total=scenario.protocol.steps, news="")
+            for name, scenario in scenarios.items()
+        }
+        while any(not future.done() for future in futures.values()):
+            if any(future.done() and future.exception() for future in futures.values()):
+                break
+            _show_news(channel, bars, tasks, console)
+        _show_news(channel, bars, tasks, console)
+
+
+def _show_news(channel: Any, bars: Progress, tasks: dict[str, TaskID], console: Console) -> None:
+    news: dict[str, str] = {}
+    try:
+        while True:
+            name, done, now_s, accuracy, removed = channel.get(timeout=POLL_S)
+            if accuracy is not None:
+                news[name] = f"{now_s:.0f} s simulated, accuracy {accuracy:.3f}, removed {removed}"
+                bars.update(tasks[name], news=news[name])
+            bars.update(tasks[name], completed=done)
+            if not console.is_terminal and done % REPORT_EVERY == 0:
+                console.print(f"{name}: step {done}, {now_s:.0f} s simulated, removed {removed}")
+    except queue.Empty:
+        return

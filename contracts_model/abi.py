@@ -7,6 +7,7 @@ ABI type, so a function's signature in Python *is* its interface.
 from __future__ import annotations
 
 import inspect
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -48,25 +49,28 @@ def parameter_types(function: Callable[..., Any]) -> tuple[str, ...]:
 
 def _word(kind: str, value: Any) -> bytes:
     try:
-        if kind in ("uint256", "bool"):
+        if kind == "bool" and value in (0, 1):
             return int(value).to_bytes(WORD, "big")
-        if kind == "int256":
-            return int(value).to_bytes(WORD, "big", signed=True)
-        if kind == "bytes32" and len(value) == WORD:
-            return bytes(value)
-        if kind == "address" and len(value) == 20:
-            return bytes(12) + bytes(value)
-    except (OverflowError, TypeError) as error:
+        if kind in ("uint256", "int256"):
+            return operator.index(value).to_bytes(WORD, "big", signed=kind == "int256")
+        if kind == "bytes32" and len(data := bytes(memoryview(value))) == WORD:
+            return data
+        if kind == "address" and len(data := bytes(memoryview(value))) == 20:
+            return bytes(12) + data
+    except (OverflowError, TypeError, ValueError) as error:
         raise AbiError(f"{value!r} is no {kind}") from error
     raise AbiError(f"{value!r} is no {kind}")
 
 
 def _tail(kind: str, value: Any) -> bytes:
-    if kind == "bytes":
-        padding = -len(value) % WORD
-        return len(value).to_bytes(WORD, "big") + bytes(value) + bytes(padding)
-    inner = kind[:-2]
-    return len(value).to_bytes(WORD, "big") + encode([inner] * len(value), list(value))
+    try:
+        pieces = bytes(memoryview(value)) if kind == "bytes" else list(value)
+    except TypeError as error:
+        raise AbiError(f"{value!r} is no {kind}") from error
+    count = len(pieces).to_bytes(WORD, "big")
+    if isinstance(pieces, bytes):
+        return count + pieces + bytes(-len(pieces) % WORD)
+    return count + encode([kind[:-2]] * len(pieces), pieces)
 
 
 def encode(types: Sequence[str], values: Sequence[Any]) -> bytes:

@@ -69,13 +69,20 @@ class Beacon(Contract):
         receivers = self.registry.active_mask()
         self.sets.write(("receivers", epoch), receivers)
         self.state["dealing"] = epoch + 1
+        self.state["deal_until"] = ctx.timestamp_s + self.terms.deal_s // 2
         ctx.emit(self.name, "EpochOpened", epoch=epoch, receivers=mask_bytes(receivers))
 
     @external
     def deal(self, ctx: Context, epoch: Uint, root: Bytes32) -> None:
-        """Post the Merkle root of one's dealings for `epoch`, once."""
+        """Post the Merkle root of one's dealings for `epoch`, once, in the first half of the dealing time.
+
+        The second half is for checking: a root posted just before the lock could neither be disputed nor
+        voted absent, and its dealer could later stop the job by withholding what nobody can recover.
+        """
         dealer = self.registry.index_of(ctx)
         ctx.require(self.state["dealing"] == epoch + 1, "this epoch is not open for dealing")
+        ctx.require(ctx.timestamp_s <= self.state["deal_until"], "too late: dealings are being checked")
+        ctx.require(root != bytes(32), "an empty root")
         ctx.require(not self.sets.has(("dealt", epoch), dealer), "already dealt")
         self.sets.add(("dealt", epoch), dealer)
         self.roots[(epoch, dealer)] = root

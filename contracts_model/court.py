@@ -102,8 +102,9 @@ class Court(Contract):
         )
 
     def _require_recent(self, ctx: Context, step: int) -> None:
+        """Revert unless `step` is over (only then are there reports on it) and in the dispute window."""
         age = self.ledger.step() - step
-        ctx.require(0 <= age < self.terms.dispute_window - 1, "outside the dispute window")
+        ctx.require(1 <= age < self.terms.dispute_window - 1, "outside the dispute window")
 
     def accuse_computation(self, ctx: Context, step: int, target: int, accuser: int) -> None:
         """Open the case that follows a validator's bad result (called by the ledger)."""
@@ -128,8 +129,7 @@ class Court(Contract):
         ctx.require(not self.sets.has(key, peer), "already complained")
         self.sets.add(key, peer)
         ctx.emit(self.name, "Complaint", step=step, part=part, peer=peer)
-        contributors = self.ledger.mask("contributors").bit_count()
-        if 2 * self.sets.read(key).bit_count() > contributors:
+        if 2 * self.sets.read(key).bit_count() > self.ledger.contributors_of(step).bit_count():
             self._open(ctx, Kind.AGGREGATION, step, part, None)
 
     @external
@@ -153,6 +153,7 @@ class Court(Contract):
         """
         self.registry.index_of(ctx)
         self._require_recent(ctx, step)
+        ctx.require(size <= self.terms.n_peers, "more parts than peers")
         reporters = self._reporters(step)
         counts = {len(leaves), len(roots), len(paths), len(signatures)}
         ctx.require(counts == {len(reporters)}, "one report per contributor")
@@ -171,11 +172,7 @@ class Court(Contract):
 
     def _reporters(self, step: int) -> list[int]:
         """Return the contributors of a recent step whose report arrived, ascending."""
-        return [
-            peer
-            for peer in range(self.terms.n_peers)
-            if self.ledger.is_contributor(step, peer) and not self.sets.has(("silent", step), peer)
-        ]
+        return list(members(self.ledger.contributors_of(step) & ~self.sets.read(("silent", step))))
 
     def _projections(self, ctx: Context, part: int, leaf: bytes) -> list[int]:
         """Return the projections in an entry about `part`."""
@@ -191,6 +188,7 @@ class Court(Contract):
         self, ctx: Context, peer: int, topic: bytes, step: int, body: bytes, signature: bytes
     ) -> None:
         ctx.meter.charge(ECRECOVER_GAS)
+        ctx.require(len(topic) < 1 << 8 and step < 1 << 64, "no message has this slot")
         digest = message_digest(ctx.sha256, self.terms.job_digest, topic, step, body)
         signer = ctx.host.recover_signer(digest, signature)
         ctx.require(signer == self.registry.addresses[peer], "not signed by that peer")
@@ -237,15 +235,18 @@ class Court(Contract):
         """
         voter = self.registry.index_of(ctx)
         ctx.require(kind in list(Absence), "unknown kind of absence")
-        if kind != Absence.DEALING:
+        if kind == Absence.AGGREGATE:
+            ctx.require(step == self.ledger.step(), "not the current step")
+        elif kind == Absence.REPORT:
             self._require_recent(ctx, step)
         key = ("absence", kind, step, peer)
         ctx.require(not self.sets.has(key, voter), "already reported")
         self.sets.add(key, voter)
-        count = self.sets.read(key).bit_count()
-        needed = self.registry.counters["active"] // 2 + 1
-        if count != needed:
+        active = self.registry.active_mask()
+        count = (self.sets.read(key) & active).bit_count()
+        if 2 * count <= active.bit_count() or self.cases[key]:
             return
+        self.cases[key] = 1
         names = {Absence.AGGREGATE: "AggregateAbsent", Absence.REPORT: "Absent", Absence.DEALING: "DealingAbsent"}
         ctx.emit(self.name, names[Absence(kind)], step=step, peer=peer)
         if kind == Absence.AGGREGATE:
@@ -255,7 +256,16 @@ class Court(Contract):
                 self.ledger.beacon.void_dealing(ctx, step, peer)
             else:
                 self.sets.add(("silent", step), peer)
+                self._check_all_parts(ctx, step)
             self.registry.eject(ctx, peer, ABSENCE_REASONS[Absence(kind)])
+
+    def _check_all_parts(self, ctx: Context, step: int) -> None:
+        """Recompute every aggregation of a step: without one report the sums of V2 prove nothing.
+
+        Otherwise a coalition could trade one silent member, unslashed, for a shift that nobody checks.
+        """
+        for owner in members(self.ledger.mask("roster")):
+            self._open(ctx, Kind.AGGREGATION, step, owner, None)
 
     # ---- voting
 

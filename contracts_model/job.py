@@ -141,7 +141,7 @@ class Job:
         try:
             calldata = self.calldata(call)
         except (AbiError, Revert) as error:
-            return Outcome(TX_BASE_GAS, str(error) or "malformed call", ())
+            return Outcome(min(TX_BASE_GAS, gas_limit), str(error) or "malformed call", ())
         if max(TX_BASE_GAS + calldata_gas(calldata), calldata_floor_gas(calldata)) > gas_limit:
             return Outcome(gas_limit, "out of gas", ())
         self.machine.meter = meter
@@ -163,7 +163,7 @@ class Job:
             context.meter.charge(TX_BASE_GAS + calldata_gas(calldata) + FUNCTION_GAS)
             if call.value_wei and not getattr(function, "is_payable", False):
                 raise Revert("this function takes no value")
-            function(context, *call.args)
+            function(context, *decode(function.abi_types, calldata[4:]))
         except Revert as revert:
             return revert.reason
         except OutOfGas:

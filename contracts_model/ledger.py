@@ -78,6 +78,10 @@ class StepLedger(Contract):
         """Return whether `peer` has a commitment in `step`, within the dispute window."""
         return self.root_of(step, peer) != 0
 
+    def contributors_of(self, step: int) -> int:
+        """Return the contributors of a recent step as a bit mask."""
+        return sum(1 << peer for peer in range(self.terms.n_peers) if self.is_contributor(step, peer))
+
     def root_of(self, step: int, peer: int) -> bytes | int:
         """Return the commitment root of a peer in a recent step, or 0."""
         slot = (step % self.terms.dispute_window, peer)
@@ -123,11 +127,14 @@ class StepLedger(Contract):
         return True
 
     def _abort(self, ctx: Context, reason: str) -> None:
-        self._enter_phase(ctx, Phase.ABORTED, 0)
+        self._enter_phase(ctx, Phase.ABORTED, self.terms.vote_s)
         ctx.emit(self.name, "Aborted", reason=reason.encode())
 
     def _open_step(self, ctx: Context, step: int, randomness: bytes) -> None:
         """Membership changes here and only here: the roster is who is active now."""
+        epoch, position = divmod(step, self.terms.epoch_outputs)
+        if epoch and not position:
+            self.beacon.eject_missing_dealers(ctx, epoch)
         if self._abort_if_too_few(ctx):
             return
         roster = self.registry.active_mask()
@@ -160,13 +167,9 @@ class StepLedger(Contract):
         self._follow_epochs(ctx, step)
 
     def _follow_epochs(self, ctx: Context, step: int) -> None:
-        """Deal one epoch ahead; who has not dealt when its epoch begins is ejected."""
+        """Deal one epoch ahead."""
         epoch, position = divmod(step, self.terms.epoch_outputs)
-        if position:
-            return
-        if epoch:
-            self.beacon.eject_missing_dealers(ctx, epoch)
-        if (epoch + 1) * self.terms.epoch_outputs <= self.terms.steps:
+        if not position and (epoch + 1) * self.terms.epoch_outputs <= self.terms.steps:
             self.beacon.open_epoch(ctx, epoch + 1)
 
     # ---- COMMIT
@@ -203,6 +206,7 @@ class StepLedger(Contract):
         opens a case when ``honest`` is false.
         """
         validator = self._acting_index(ctx, step, Phase.COMMIT)
+        ctx.require(target < self.terms.n_peers, "no such peer")
         ctx.require(self._is_pair(step, validator, target), "not drawn to validate this peer")
         self._act_once(ctx, validator, step, state)
         self.earned[validator] += 1
@@ -320,6 +324,7 @@ class StepLedger(Contract):
         self.enter()
         ctx.require(self.phase() == Phase.REVEAL, "the aggregates are settled")
         self.sets.add("void", part)
+        self.state["deadline"] = max(self.state["deadline"], ctx.timestamp_s + self.terms.reveal_s)
         self.registry.eject(ctx, part, "withheld the aggregated part")
         ctx.emit(self.name, "PartVoided", step=self.step(), part=part)
 

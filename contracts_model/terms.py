@@ -59,6 +59,10 @@ class Terms:
 
     def __post_init__(self) -> None:
         """Refuse terms under which the contracts could not work."""
+        durations = (
+            *(self.register_s, self.deal_s, self.commit_s, self.aggregate_s),
+            *(self.reveal_s, self.recover_s, self.vote_s),
+        )
         problems = [
             (len(self.job_digest) != 32, "job_digest takes 32 bytes"),
             (self.minimum_peers < 3, "minimum_peers must be at least 3"),
@@ -66,7 +70,9 @@ class Terms:
             (self.n_peers < self.minimum_peers, "n_peers must be at least minimum_peers"),
             (self.steps < 1 or self.epoch_outputs < 2, "steps >= 1 and epoch_outputs >= 2"),
             (not 0 <= self.reporter_percent <= 50, "reporter_percent must lie in 0..50"),
-            (self.dispute_window < 2, "dispute_window must be at least 2 steps"),
+            (self.dispute_window < 3, "dispute_window must be at least 3 steps"),
+            (self.validators < 0 or self.projections < 1, "validators >= 0 and projections >= 1"),
+            (min(durations) < 1, "every phase must last at least a second"),
             (min(self.deposit_wei, self.reward_wei, self.tolerance) < 0, "amounts must not be negative"),
         ]
         for wrong, message in problems:

@@ -126,7 +126,7 @@ def make_turn(
 
 MEMBERS, N_PEERS, HONEST = (1, 2, 5), 9, (0, 3, 4, 6, 7, 8)
 START_STEP, STOP_STEP, PERIOD, STEPS = 3, 9, 2, 11
-OF_CONTRIBUTORS = ("gradient", "other_gradient", "report", "sends_report")
+OF_CONTRIBUTORS = ("gradient", "other_gradient", "report", "sends_report", "complains")
 OF_CASES = ("votes", "opens_parts")
 
 Judge = Callable[[Any], str | None]
@@ -250,6 +250,10 @@ def _script(turn: Turn) -> Iterator[tuple[str, tuple[Any, ...], Judge]]:
     yield "report", (projections, norms, _excess), _report_like(projections, norms)
     yield "sends_report", (), _boolean
     yield from (("accuses", (liars,), _peers_of(turn)) for liars in ([], [HONEST[1]]))
+    # Byzantine is silent on its own distance in every step: only a complaint without cause is a lie.
+    yield "complains", ([],), _peers_of(turn)
+    if _is_attack_step(turn.step):
+        yield "complains", ([HONEST[3], HONEST[4]],), _peers_of(turn)
     yield from (("attests", (HONEST[0], is_right), _optional(_boolean)) for is_right in (True, False))
     yield from (("votes", (case, verdict), _optional(_verdict)) for verdict in verdicts)
     yield "opens_parts", (case,), _boolean

@@ -13,6 +13,7 @@ from typing import Any
 
 from contracts_model import Event, Job
 from contracts_model.abi import AbiError
+from contracts_model.runtime import Revert
 from simdfl.chain.fees import next_base_fee_wei
 from simdfl.chain.history import ChainHistory
 from simdfl.chain.mempool import Mempool
@@ -20,6 +21,7 @@ from simdfl.chain.profiles import ChainProfile
 from simdfl.chain.transaction import Receipt, Transaction
 from simdfl.crypto.hashing import digest
 from simdfl.crypto.signatures import recover
+from simdfl.errors import CryptoError
 from simdfl.kernel import Actor, Environment
 from simdfl.kernel.actor import Life
 from simdfl.network import Message, Network, Traffic
@@ -111,19 +113,17 @@ class Blockchain(Actor):
     def _receive(self, step: int, sender: int, message: Message) -> None:
         """Admit a transaction to the mempool if its signature and calldata are right."""
         transaction: Transaction = message.content
-        signer = recover(transaction.signing_digest(self.chain_id), transaction.signature)
-        signed = signer == transaction.call.sender
-        if not signed or transaction.gas_limit > self.profile.tx_gas_cap or not self._is_encoded(transaction):
-            self.rejected += 1
-            return
-        if not self.mempool.add(transaction):
+        if not self._is_valid(transaction) or not self.mempool.add(transaction):
             self.rejected += 1
 
-    def _is_encoded(self, transaction: Transaction) -> bool:
+    def _is_valid(self, transaction: Transaction) -> bool:
         try:
-            return self.job.calldata(transaction.call) == transaction.calldata
-        except (AbiError, KeyError):
+            signer = recover(transaction.signing_digest(self.chain_id), transaction.signature)
+            encoded = self.job.calldata(transaction.call)
+        except (AbiError, CryptoError, OverflowError, Revert):
             return False
+        within = transaction.gas_limit <= self.profile.tx_gas_cap
+        return within and signer == transaction.call.sender and encoded == transaction.calldata
 
     def run(self) -> Life:
         """Make a block at every slot, for ever."""

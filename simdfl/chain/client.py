@@ -12,7 +12,10 @@ from simdfl.kernel import Inbox
 from simdfl.network import Message, Network, Traffic
 
 DEFAULT_GAS_LIMIT = 1_500_000
-"""Covers every ordinary call, also the one that happens to end a phase."""
+PEER_GAS_LIMIT = 10_000
+VALIDATOR_GAS_LIMIT = 25_000
+"""Together these cover every ordinary call, also the one that happens to end a phase: it may have to eject
+every peer and to store every pair of validator and target."""
 
 WAKING_EVENTS = {
     "Phase": ("phase", "round"),
@@ -74,15 +77,22 @@ class ChainClient:
         """Seconds between blocks."""
         return self._chain.profile.block_time_s
 
+    def _ordinary_gas_limit(self) -> int:
+        terms = self._chain.job.terms
+        gas_limit = DEFAULT_GAS_LIMIT + PEER_GAS_LIMIT * terms.n_peers + VALIDATOR_GAS_LIMIT * terms.validators
+        return min(gas_limit, self._chain.profile.tx_gas_cap)
+
     def submit(
         self,
         contract: str,
         function: str,
         *args: Any,
         value_wei: int = 0,
-        gas_limit: int = DEFAULT_GAS_LIMIT,
+        gas_limit: int | None = None,
     ) -> None:
         """Sign a call and send it to the chain; fees are bid so that ordinary base fee changes pass."""
+        if gas_limit is None:
+            gas_limit = self._ordinary_gas_limit()
         call = Call(self.keypair.address, contract, function, args, value_wei)
         tip_wei = self._chain.profile.priority_fee_wei
         unsigned = Transaction(
@@ -103,7 +113,7 @@ class ChainClient:
 
     def _receive(self, step: int, sender: int, message: Message) -> None:
         block: Block = message.content
-        self.head = block.number
+        self.head = max(self.head, block.number)
         for event in block.events:
             self._take(event)
 
@@ -112,4 +122,5 @@ class ChainClient:
         if fields is not None:
             source = event.fields[fields[0]] if fields[0] else 0
             slot = event.fields[fields[1]] if fields[1] else 0
+            self._inbox.discard(f"chain:{event.name}", slot, source)  # an elimination opens a phase again
             self._inbox.deliver(f"chain:{event.name}", slot, source, event)

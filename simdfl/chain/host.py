@@ -24,12 +24,27 @@ class ChainHost:
     def __init__(self, scheme: BeaconScheme) -> None:
         self._scheme = scheme
         self._keccak = Memo(1 << 10)
+        self._neutral = scheme.group.encode(scheme.group.identity)
         self.verify_possession = scheme.verify_possession
         self.verify_dealing = scheme.verify_dealing
         self.check_opening = scheme.check_opening
-        self.recover_secret = scheme.recover_secret
         self.beacon_output = scheme.output
         self.add_secrets = scheme.add_secrets
+
+    def recover_secret(
+        self,
+        context: bytes,
+        receivers: Sequence[bytes],
+        threshold: int,
+        transcript: bytes,
+        shares: Sequence[tuple[int, bytes]],
+    ) -> bytes | None:
+        """Return the encoded secret, or None if a share is wrong or the secret is the neutral element.
+
+        No valid dealing has that secret, and no output could be made of it.
+        """
+        secret = self._scheme.recover_secret(context, receivers, threshold, transcript, shares)
+        return None if secret == self._neutral else secret
 
     def sha256(self, data: bytes) -> bytes:
         """Return the SHA-256 digest."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from heapq import heappop, heappush
 
 from simdfl.chain.transaction import Transaction
 
@@ -25,8 +26,10 @@ class Mempool:
         """Take a transaction; False if it does not pay enough to replace the one that waits."""
         pending = self._by_sender.setdefault(transaction.call.sender, {})
         waiting = pending.get(transaction.nonce)
-        if waiting is not None and transaction.priority_fee_wei * 10 < waiting[1].priority_fee_wei * 11:
-            return False
+        if waiting is not None:
+            tip_wei, waiting_tip_wei = transaction.priority_fee_wei, waiting[1].priority_fee_wei
+            if tip_wei <= waiting_tip_wei or tip_wei * 10 < waiting_tip_wei * 11:
+                return False
         self._arrivals += 1
         pending[transaction.nonce] = (self._arrivals, transaction)
         return True
@@ -36,21 +39,21 @@ class Mempool:
 
         A transaction whose fee cap is under the base fee waits, and with it all later ones of its sender.
         """
-        skipped: set[bytes] = set()
-        while True:
-            heads = [
-                (-min(head[1].priority_fee_wei, head[1].max_fee_wei - base_fee_wei), head[0], head[1])
-                for sender, pending in self._by_sender.items()
-                if sender not in skipped
-                and (head := pending.get(nonces.get(sender, 0))) is not None
-                and head[1].max_fee_wei >= base_fee_wei
-            ]
-            if not heads:
-                return
-            transaction = min(heads, key=lambda head: head[:2])[2]
+        heads: list[tuple[int, int, Transaction]] = []
+
+        def push(sender: bytes) -> None:
+            arrival, head = self._by_sender[sender].get(nonces.get(sender, 0), (0, None))
+            if head is not None and head.max_fee_wei >= base_fee_wei:
+                tip_wei = min(head.priority_fee_wei, head.max_fee_wei - base_fee_wei)
+                heappush(heads, (-tip_wei, arrival, head))
+
+        for sender in self._by_sender:
+            push(sender)
+        while heads:
+            transaction = heappop(heads)[2]
             yield transaction
-            if nonces.get(transaction.call.sender, 0) == transaction.nonce:
-                skipped.add(transaction.call.sender)
+            if nonces.get(transaction.call.sender, 0) > transaction.nonce:
+                push(transaction.call.sender)
 
     def remove_included(self, nonces: dict[bytes, int]) -> None:
         """Forget transactions whose nonce is used."""

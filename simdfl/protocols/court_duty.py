@@ -227,12 +227,14 @@ class CourtDuty:
         self, record: StepRecord, target: int, position: int, opened: dict[int, Commitment]
     ) -> Verdict:
         """CheckAveraging: recompute the part from its opened inputs, and every report on it."""
+        published = record.aggregates[position]
+        if published is None:
+            return INNOCENT
         complete = all(
             who in opened and self._is_committed(record, who, position, opened[who])
             for who in record.contributors
         )
-        published = record.aggregates[position]
-        if not complete or published is None:
+        if not complete:
             return b"", b"", mask_bytes(1 << target)
         guilty = sum(1 << who for who in self._wrong_reporters(record, position, opened))
         right = self.peer.job.math.aggregate([opened[who] for who in record.contributors])[position]

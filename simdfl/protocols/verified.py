@@ -44,6 +44,7 @@ from simdfl.protocols.training import LabelMap, ModelState
 from simdfl.protocols.waiting import await_chain
 
 HASH_BYTES = 32
+MASS_CASE_GAS_LIMIT = 16_000_000
 PER_STEP_TOPICS = (
     "COMMIT",
     "PART",
@@ -55,7 +56,7 @@ PER_STEP_TOPICS = (
     "chain:Absent",
     "chain:PartVoided",
 )
-FETCH_ATTEMPTS = 3
+LOCK_PATIENCE = 8.0
 
 
 @dataclass(frozen=True)
@@ -347,37 +348,47 @@ class VerifiedPeer(Peer):
         """LOCK: the aggregates are final on chain; hold them all before opening one's secret."""
         step, topic = record.step, f"VALUE{record.attempt}"
         posted = self.chain.history.aggregates[(step, record.attempt)]
-        void = set(mask_members(self.inbox.peek("chain:Final", step)[0].fields["void"]))
+        void = mask_members(self.inbox.peek("chain:Final", step)[0].fields["void"])
         owners = [owner for owner in record.roster if owner not in void]
-        deadline_s = self.env.now + self.job.terms.reveal_s / 4
-        yield self.inbox.collect(topic, step, owners, deadline_s)
+        patience_s = self.job.terms.reveal_s / LOCK_PATIENCE
+        yield self.inbox.collect(topic, step, owners, self.env.now + patience_s)
         for owner in owners:
             if not self._has_value(topic, step, owner, posted):
-                yield from self._fetch(topic, record, owner, posted)
-        void |= set(self.inbox.peek("chain:PartVoided", step))
-        values = self.inbox.peek(topic, step)
-        record.aggregates = [None if owner in void else values[owner].content for owner in record.roster]
+                yield from self._fetch(topic, record, owner, posted, patience_s)
 
     def _has_value(self, topic: str, step: int, owner: int, posted: dict[int, bytes]) -> bool:
         message = self.inbox.peek(topic, step).get(owner)
         return message is not None and message.content.hash == posted[owner]
 
-    def _fetch(self, topic: str, record: StepRecord, owner: int, posted: dict[int, bytes]) -> Life:
-        """Ask other peers for an aggregated part; if nobody has it, vote it absent and wait for the verdict."""
+    def _fetch(
+        self, topic: str, record: StepRecord, owner: int, posted: dict[int, bytes], patience_s: float
+    ) -> Life:
+        """Ask everybody for an aggregated part; if nobody has it, vote it absent and wait for the verdict.
+
+        One honest holder is enough. Where a majority votes it absent the part is void for all, also for those
+        who have it: what counts is decided on chain.
+        """
         step = record.step
-        others = [peer for peer in record.roster if peer not in (self.index, owner)]
-        start = (self.rank + record.position(owner)) % len(others)
-        for peer in (others[start:] + others[:start])[:FETCH_ATTEMPTS]:
-            self.inbox.discard(topic, step, owner)
-            self.network.send(Message("WANT", step, self.index, (topic, owner), 8, Traffic.CONTROL), peer)
-            yield self.inbox.collect(topic, step, {owner}, self.env.now + self.job.terms.reveal_s / 8)
-            if self._has_value(topic, step, owner, posted):
-                return
-        self.chain.submit("court", "report_absence", int(Absence.AGGREGATE), step, owner)
         voided = self.inbox.collect("chain:PartVoided", step, {owner})
+        until_s, voted = self.env.now + patience_s, False
+        for peer in record.roster:
+            if peer not in (self.index, owner):
+                self.network.send(Message("WANT", step, self.index, (topic, owner), 8, Traffic.CONTROL), peer)
         while not voided.triggered and not self._has_value(topic, step, owner, posted):
             self.inbox.discard(topic, step, owner)
-            yield self.inbox.collect(topic, step, {owner}) | voided
+            yield self.inbox.collect(topic, step, {owner}, None if voted else until_s) | voided
+            if not voted and self.env.now >= until_s and not self._has_value(topic, step, owner, posted):
+                absent = (int(Absence.AGGREGATE), step, owner)
+                self.chain.submit("court", "report_absence", *absent)
+                voted = True
+
+    def _settle(self, record: StepRecord) -> None:
+        """Take the aggregates as the chain settled them: a part can become void until the beacon opens."""
+        step = record.step
+        void = set(mask_members(self.inbox.peek("chain:Final", step)[0].fields["void"]))
+        void |= set(self.inbox.peek("chain:PartVoided", step))
+        values = self.inbox.peek(f"VALUE{record.attempt}", step)
+        record.aggregates = [None if owner in void else values[owner].content for owner in record.roster]
 
     def _serve_want(self, step: int, sender: int, message: Message) -> None:
         topic, owner = message.content
@@ -400,6 +411,7 @@ class VerifiedPeer(Peer):
         """PROJECT one's clipped differences on the random directions and gossip what came out."""
         record = self.records[step]
         record.beacon = randomness
+        self._settle(record)
         if self.index not in record.contributors:
             return
         size = self.job.training.n_parameters * self.job.math.settings.projections
@@ -441,19 +453,16 @@ class VerifiedPeer(Peer):
         self.court_duty.verified(step)
 
     def _collect_reports(self, record: StepRecord) -> Life:
-        """Wait for all reports; whose does not come is voted absent."""
+        """Wait for all reports; whose does not come is voted absent, and all parts are then recomputed."""
         step = record.step
         deadline_s = self.env.now + self.job.report_s
         got = yield self.inbox.collect("REPORT", step, record.contributors, deadline_s)
         for peer in record.contributors:
-            if peer not in got.messages:
-                self.chain.submit("court", "report_absence", int(Absence.REPORT), step, peer)
-        for peer in record.contributors:
-            arrived = self.inbox.collect("REPORT", step, {peer})
-            yield arrived | self.inbox.collect("chain:Absent", step, {peer})
-        silent = set(self.inbox.peek("chain:Absent", step))
-        for peer, message in self.inbox.peek("REPORT", step).items():
-            if peer in record.contributors and peer not in silent and self.job.messenger.is_authentic(message):
+            message = got.messages.get(peer)
+            if message is None:
+                absent = (int(Absence.REPORT), step, peer)
+                self.chain.submit("court", "report_absence", *absent, gas_limit=MASS_CASE_GAS_LIMIT)
+            elif self.job.messenger.is_authentic(message) and message.content.owners == tuple(record.roster):
                 record.reports[peer] = message.content
 
     def _check_reports_on_own_part(self, record: StepRecord, true: np.ndarray, norms: np.ndarray) -> None:
@@ -492,10 +501,9 @@ class VerifiedPeer(Peer):
     # ---- UPDATE
 
     def update(self, step: int) -> None:
-        """UPDATE the model by the aggregate; a step whose reports are incomplete is not applied."""
+        """UPDATE the model by the aggregate. Nothing is rolled back later: clipping bounds the damage."""
         record = self.records[step]
-        if len(record.reports) == len(record.contributors):
-            self.state = self.job.training.update(record.state, *assemble(record, self.job.training.n_parameters))
+        self.state = self.job.training.update(record.state, *assemble(record, self.job.training.n_parameters))
         self.finished_step = step
         self.inbox.forget(PER_STEP_TOPICS, step - self.job.terms.dispute_window)
         self.job.trace(self.env.now, StepFinished(step, self.index, self.state.digest))

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 PEER_BALANCE_WEI = 1_000 * ETHER
 OWNER_BALANCE_WEI = 1_000_000 * ETHER
 FUND_GAS_LIMIT = 200_000
+DEADLINE_BLOCKS = 5
+"""Blocks that must fit into every deadline: an honest peer may need two votes included before it can act."""
 OUTSIDE_MANIFEST = {"name", "description", "adversaries", "baselines", "output", "network", "topology", "peers"}
 """What the job does not declare: who lies, what the network is like, and where results go."""
 
@@ -59,7 +61,7 @@ def chain_profile(scenario: Scenario) -> ChainProfile:
         if (value := getattr(section, key)) is not None
     }
     profile = replace(PROFILES[section.profile], **given)
-    needed_s = (profile.finality_blocks + 2) * profile.block_time_s
+    needed_s = (profile.finality_blocks + DEADLINE_BLOCKS) * profile.block_time_s
     for name in ("register_s", "deal_s", "commit_s", "aggregate_s", "reveal_s", "recover_s", "vote_s"):
         if getattr(scenario.contracts, name) < needed_s:
             raise UserError(

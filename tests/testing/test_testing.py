@@ -129,6 +129,11 @@ class Crashing(Byzantine):
         return value[self.missing] if self.is_attacking(turn.step) else value
 
 
+class Grumbling(Byzantine):
+    def complains(self, turn, owners):
+        return [*owners, 0, 0]
+
+
 class Quiet(Byzantine):
     def attests(self, turn, target, is_right):
         return "yes" if self.is_attacking(turn.step) else is_right
@@ -151,6 +156,7 @@ class Quiet(Byzantine):
         (Talkative, "votes .* must be None or three bit masks"),
         (Rounding, "report .* must be a pair of int64 arrays"),
         (Crashing, "aggregate .* raised AttributeError"),
+        (Grumbling, "complains of peer 1 in step 0 must be a list of distinct peers"),
         (Quiet, "attests .* must be None or True or False, got 'yes'"),
     ],
 )
@@ -165,7 +171,7 @@ def test_check_adversary_finds_late_attacks():
             is_on = turn.step >= self.start_step and (turn.step - self.start_step) % self.period == 0
             return -turn.own_gradient() if is_on else turn.own_gradient()
 
-    with pytest.raises(AssertionError, match="step 9 was not decided honestly, .* not before stop_step=9"):
+    with pytest.raises(AssertionError, match=r"step 9 was not decided honestly, .* not before stop_step=9"):
         check_adversary(NeverStops)
 
 
@@ -176,7 +182,7 @@ def test_check_adversary_passes_classes_and_names():
 
 @pytest.mark.parametrize("params", [{"scal": 1}, {"scale": "x"}, {"scale": -1}])
 def test_check_adversary_tells_wrong_parameters(params):
-    with pytest.raises(AssertionError, match="sign_flip cannot be built with .*scal"):
+    with pytest.raises(AssertionError, match=r"sign_flip cannot be built with .*scal"):
         check_adversary("sign_flip", **params)
 
 

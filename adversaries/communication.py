@@ -41,8 +41,8 @@ class WithholdPart(Byzantine):
 class WithholdAggregate(Byzantine):
     """Publish the hash of the aggregated part, but send the part to nobody.
 
-    Without an answer, whoever misses it asks others, finds none, and votes it absent; a majority declares the
-    part void, and the step goes on without it.
+    Whoever misses it asks others, finds none, and votes it absent; a majority declares the part void and ejects
+    the aggregator, and the step goes on with zeros in its place.
     """
 
     def sends_aggregate(self, turn: Turn, receiver: int) -> bool:

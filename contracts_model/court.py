@@ -330,7 +330,7 @@ class Court(Contract):
 def offence(kind: Kind, is_target: bool) -> str:
     """Return the reason recorded with a ban."""
     if kind == Kind.COMPUTATION:
-        return "wrong gradient or report (validator)"
+        return "validator: wrong gradient or report"
     if kind == Kind.REPORT:
-        return "false report (V1)"
-    return "wrong aggregation" if is_target else "false report (CheckAveraging)"
+        return "V1: false report"
+    return "CheckAveraging: wrong aggregate" if is_target else "CheckAveraging: false report"

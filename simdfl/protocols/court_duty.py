@@ -195,10 +195,14 @@ class CourtDuty:
 
     def _wrong_reporters(self, record: StepRecord, position: int, opened: dict[int, Commitment]) -> list[int]:
         """Return whose report on this part contradicts its own committed part."""
+        silent = self.peer.inbox.peek("chain:Absent", record.step)
         peers = [
             who
             for who in record.contributors
-            if who in opened and who in record.reports and self._is_committed(record, who, position, opened[who])
+            if who in opened
+            and who in record.reports
+            and who not in silent
+            and self._is_committed(record, who, position, opened[who])
         ]
         if not peers:
             return []

@@ -180,7 +180,8 @@ class VerifiedPeer(Peer):
     def turn(self, record: StepRecord) -> Turn:
         """Return what a behaviour may look at when it decides something in this step."""
         validators = {validator for validator, _ in self.chain.history.pairs[record.step]}
-        contributors = [peer for peer in record.roster if peer not in validators]
+        expected = [peer for peer in record.roster if peer not in validators]
+        contributors = record.contributors or expected
 
         def gradient_of(peer: int, label_map: LabelMap | None = None) -> np.ndarray:
             return self.job.gradient(record.state, record.randomness, record.step, peer, label_map)

@@ -6,6 +6,7 @@ import io
 from collections.abc import Callable
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -32,11 +33,14 @@ def print_summary(console: Console, scenario: Scenario, results: dict[str, RunRe
         honest = [row for row in main.removals if not row["byzantine"]]
         banned = {row["peer"] for row in main.removals if row["byzantine"] and row["kind"] == "banned"}
         slashed = sum(row["kind"] == "banned" for row in honest)
+        ejected = len({row["peer"] for row in honest if row["kind"] == "ejected"})
         console.print(
-            f"Byzantine peers banned: {len(banned)} of {b}; honest peers banned: {slashed}, ejected without "
-            f"slashing: {len({row['peer'] for row in honest if row['kind'] == 'ejected'})}"
+            f"Byzantine peers banned: {len(banned)} of {b}. Honest peers banned: {slashed}; ejected, not slashed: "
+            f"{ejected}.",
+            soft_wrap=True,
         )
     console.print(_overhead_table(results))
+    console.print(overhead_sentence(results), soft_wrap=True)
     for notice in main.summary["notices"]:
         console.print(f"Note: {notice}")
     console.print(f"Trace digest {main.trace_digest}")
@@ -50,48 +54,57 @@ def summary_text(scenario: Scenario, results: dict[str, RunResult]) -> str:
 
 
 def _accuracy_table(results: dict[str, RunResult]) -> Table:
-    table = Table(title="Accuracy on the test records", title_justify="left")
-    for heading in ("run", "protocol", "attack", "final accuracy", "lowest after step 20 %"):
-        table.add_column(heading, justify="left" if heading in ("run", "protocol", "attack") else "right")
+    table = _table(
+        "Accuracy on the test records (lowest: after the first fifth)",
+        "run",
+        "protocol",
+        "attacked",
+        "final",
+        "lowest",
+    )
     for name, result in results.items():
         values = [row["accuracy"] for row in result.steps if row["accuracy"] is not None]
         late = values[len(values) // 5 :]
         lowest = f"{100 * min(late):.1f} %" if late else "–"
         attacked = any(row["byzantine"] for row in result.peers)
-        accuracy = f"{100 * result.accuracy:.1f} %"
-        table.add_row(name, result.protocol, "yes" if attacked else "no", accuracy, lowest)
+        final = f"{100 * result.accuracy:.1f} %"
+        table.add_row(name, result.protocol, "yes" if attacked else "no", final, lowest)
     return table
 
 
 def _removals_table(main: RunResult) -> Table:
-    table = Table(title="Removed peers", title_justify="left")
-    for heading in ("step", "time", "peer", "who", "how", "for what", "reported by", "slashed"):
-        table.add_column(heading, justify="right" if heading in ("step", "time", "peer") else "left")
+    table = _table("Removed peers", "step", "time", "peer", "", "for what", "by")
     for row in main.removals:
+        slashed_wei = int(row["slashed_wei"])
         table.add_row(
             str(row["step"]),
             f"{row['time_s']:.0f} s",
             str(row["peer"]),
             "Byzantine" if row["byzantine"] else "honest",
-            row["kind"],
-            row["reason"],
-            "–" if row["reporter"] < 0 else f"peer {row['reporter']}",
-            format_wei(int(row["slashed_wei"])),
+            f"{row['reason']}, {'lost ' + format_wei(slashed_wei) if slashed_wei else 'not slashed'}",
+            "–" if row["reporter"] < 0 else str(row["reporter"]),
         )
     return table
 
 
+def _table(title: str, *headings: str) -> Table:
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for heading in headings:
+        numeric = heading in ("step", "time", "peer", "by", "final", "lowest")
+        table.add_column(heading, justify="right" if numeric else "left")
+    return table
+
+
 def _overhead_table(results: dict[str, RunResult]) -> Table:
-    table = Table(title="Cost, per step", title_justify="left")
-    table.add_column("")
+    table = _table("Cost, per step", "")
     for name in results:
         table.add_column(name, justify="right")
     cells: list[tuple[str, Cell]] = [
         ("simulated time", lambda r: f"{r.summary['step_s']:.3f} s"),
-        ("gradient bytes a peer", _bytes("gradient")),
-        ("control bytes a peer", _bytes("control")),
-        ("beacon bytes a peer", _bytes("beacon")),
-        ("chain bytes a peer", _bytes("chain")),
+        ("gradient bytes/peer", _bytes("gradient")),
+        ("control bytes/peer", _bytes("control")),
+        ("beacon bytes/peer", _bytes("beacon")),
+        ("chain bytes/peer", _bytes("chain")),
         ("gradients computed", lambda r: f"{r.summary['gradients_per_step']:.2f}"),
         ("of these to validate", lambda r: f"{validation_share(r):.1%}"),
         ("transactions", lambda r: f"{r.summary['transactions']:.1f}"),
@@ -115,3 +128,21 @@ def validation_share(result: RunResult) -> float:
     spent: dict[str, Any] = result.summary
     total = spent["gradient_s"] + spent["validation_s"]
     return float(spent["validation_s"] / total) if total else 0.0
+
+
+def overhead_sentence(results: dict[str, RunResult]) -> str:
+    """Return what verification costs against the unverified twin without attack, if both were run."""
+    twins = [
+        r for r in results.values() if r.protocol == "all_reduce" and not any(p["byzantine"] for p in r.peers)
+    ]
+    verified = [r for r in results.values() if r.protocol == "verified"]
+    calm = [r for r in verified if not any(p["byzantine"] for p in r.peers)] or verified
+    if not twins or calm[0].protocol != "verified":
+        return ""
+    ours, twin = calm[0].summary, twins[0].summary
+    added = sum(ours[f"{name}_bytes"] for name in ("control", "beacon", "chain"))
+    return (
+        f"Assurance, against the unverified twin: {ours['step_s'] - twin['step_s']:+.2f} s of waiting a step, "
+        f"{added / twin['gradient_bytes']:.1f} times the gradient bytes in control, beacon and chain traffic, "
+        f"{validation_share(calm[0]):.0%} of the gradient computations, {ours['gas']:,.0f} gas a step."
+    )

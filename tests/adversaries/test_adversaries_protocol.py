@@ -15,7 +15,7 @@ from simdfl.testing import LeastSquares, make_coalition, make_turn
 MEMBERS, N = (1, 2, 5), 9
 HONEST = (0, 3, 4, 6, 7, 8)
 ONE = 1 << 40
-STATISTICS = ClipSettings(radius=1.0, tolerance=1e-6, iterations=500, projections=2, max_deviation=10.0)
+SETTINGS = ClipSettings(radius=1.0, tolerance=1e-6, iterations=500, projections=2, max_deviation=10.0)
 
 
 def accomplices(name: str, params=None, **schedule):
@@ -73,13 +73,13 @@ def test_equivocate_tells_two_stories():
 # ---- aggregation and reports
 
 
-def play_step(peers, step: int = 0, validators=(), radius: float = 1.0):
+def play_step(peers, step: int = 0, validators=()):
     """Commit, aggregate and report a step with the protocol's own arithmetic.
 
     Returns sums (p, K) of reports, true and sent reports (c, p, K), right and published parts.
     """
     problem = LeastSquares()
-    math = PartMath(ClipSettings(radius, 1e-6, 500, projections=2, max_deviation=10.0), capacity=N)
+    math = PartMath(SETTINGS, capacity=N)
     behaviours = {peer: peers.get(peer, Behaviour()) for peer in range(N)}
 
     def turn(peer):
@@ -105,7 +105,7 @@ def play_step(peers, step: int = 0, validators=(), radius: float = 1.0):
 @pytest.mark.parametrize("validators", [(), (1,), (1, 2), (0, 5)])
 @pytest.mark.parametrize("params", [{}, {"size": 0.5, "relative": False}])
 def test_aggregation_shift_passes_v2_because_accomplices_cancel_it_exactly(params, validators):
-    tolerance = STATISTICS.sum_tolerance(3) * (N - len(validators))
+    tolerance = SETTINGS.sum_tolerance(3) * (N - len(validators))
     sums, true, reported, right, published = play_step(accomplices("aggregation_shift", params), 0, validators)
     excess = np.abs(true.sum(axis=0)).max(axis=1)
     assert (excess[list(MEMBERS)] > tolerance).all(), "V2 would see the shift if nobody covered it"

@@ -63,9 +63,7 @@ def test_the_given_array_is_not_changed():
     assert np.signbit(array[0])
 
 
-@pytest.mark.parametrize(
-    "bad", [[np.nan], [np.inf], [-np.inf], [1e39], [1j], ["x"], np.zeros(1, dtype="f4,f4")]
-)
+@pytest.mark.parametrize("bad", [[np.nan], [np.inf], [-np.inf], [1e39], [1j], ["x"], np.zeros(1, dtype="f4,f4")])
 def test_what_has_no_encoding(bad):
     with pytest.raises(CryptoError, match="canonical"):
         canonical_float32(bad)

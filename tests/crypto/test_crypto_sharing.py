@@ -162,9 +162,7 @@ def test_parameters_are_checked(ring):
             ldei.deal(ring.group, CONTEXT, ring.public_keys, threshold, SEED)
     with pytest.raises(CryptoError, match="identity"):
         ldei.deal(ring.group, CONTEXT, [ring.group.identity], 1, SEED)
-    parsed = ldei.parse(
-        ring.group, 5, 3, ldei.deal(ring.group, CONTEXT, ring.public_keys, 3, SEED).transcript
-    )
+    parsed = ldei.parse(ring.group, 5, 3, ldei.deal(ring.group, CONTEXT, ring.public_keys, 3, SEED).transcript)
     for receiver in (0, 6):
         with pytest.raises(IndexError):
             parsed.encrypted_share(receiver)

@@ -1,0 +1,104 @@
+"""What becomes of each attack: who goes, for what; and that no honest peer is ever slashed."""
+
+from __future__ import annotations
+
+import pytest
+from small_runs import attack, reasons, removed, run_small
+
+STEPS = "protocol.steps=30"
+MISCOMPUTED = "validator: wrong gradient or report"
+
+BANNED_FOR = {
+    "sign_flip": {MISCOMPUTED},
+    "random_direction": {MISCOMPUTED},
+    "label_flip": {MISCOMPUTED},
+    "delayed_gradient": {MISCOMPUTED},
+    "ipm": {MISCOMPUTED},
+    "alie": {MISCOMPUTED},
+    "copy_gradient": {MISCOMPUTED},
+    "equivocate": {"equivocation"},
+    "withhold_reveal": {"withheld reveal"},
+    "false_accusation": {"false accusation"},
+    "lying_projections": {"V1: false report", "CheckAveraging: false report", MISCOMPUTED},
+    "aggregation_shift": {"CheckAveraging: wrong aggregate", "CheckAveraging: false report", MISCOMPUTED},
+}
+EJECTED_FOR = {
+    "withhold_aggregate": "withheld the aggregated part",
+    "withhold_report": "withheld the report",
+    "silent_validator": "missed deadline: commit",
+}
+
+
+@pytest.mark.parametrize("name", sorted(BANNED_FOR))
+def test_provable_attackers_are_banned_and_slashed(name: str) -> None:
+    world, result = run_small(STEPS, attack(name))
+    byzantine = set(range(10)) - world.honest
+    assert result.completed
+    assert removed(result, "banned", True) == byzantine
+    assert removed(result, "banned", False) == removed(result, "ejected", False) == set()
+    assert reasons(result) <= BANNED_FOR[name]
+    assert all(int(row["slashed_wei"]) == 32 * 10**18 for row in result.removals)
+    assert result.summary["distinct_models"] == 1
+
+
+@pytest.mark.parametrize("name", sorted(EJECTED_FOR))
+def test_faults_that_prove_nothing_are_ejected_not_slashed(name: str) -> None:
+    world, result = run_small(STEPS, attack(name))
+    assert result.completed
+    assert removed(result, "ejected", True) == set(range(10)) - world.honest
+    assert removed(result, "banned", False) == removed(result, "ejected", False) == set()
+    assert reasons(result) == {EJECTED_FOR[name]}
+
+
+@pytest.mark.parametrize("name", ["withhold_part", "false_elimination"])
+def test_an_elimination_trades_one_for_one(name: str) -> None:
+    world, result = run_small(STEPS, attack(name))
+    assert result.completed
+    assert removed(result, "ejected", True) == set(range(10)) - world.honest
+    assert len(removed(result, "ejected", False)) == 3
+    assert removed(result, "banned", False) == set()
+    assert all(row["slashed_wei"] == "0" for row in result.removals)
+
+
+@pytest.mark.parametrize("name", ["lazy_validator", "bribed_juror"])
+def test_cover_without_an_attack_harms_nobody(name: str) -> None:
+    _, result = run_small(attack(name))
+    assert result.completed
+    assert result.removals == []
+
+
+def test_the_attack_breaks_the_unprotected_twin() -> None:
+    _, verified = run_small(STEPS, attack("sign_flip"))
+    _, unprotected = run_small(STEPS, attack("sign_flip"), "protocol.name=all_reduce")
+    assert verified.accuracy > 0.8
+    assert unprotected.accuracy < 0.3
+
+
+def test_a_robust_rule_on_a_server_resists_without_any_ban() -> None:
+    _, result = run_small(
+        STEPS, attack("sign_flip"), "protocol.name=parameter_server", "protocol.rule={name: median}"
+    )
+    assert result.accuracy > 0.8
+    assert result.removals == []
+
+
+def test_the_job_is_given_up_when_too_few_are_left() -> None:
+    _, result = run_small(STEPS, attack("withhold_part", 4), "contracts.minimum_peers=4")
+    assert "fewer active peers" in result.outcome
+    assert removed(result, "banned", False) == set()
+
+
+def test_schedules_and_late_starts_are_obeyed() -> None:
+    late = "adversaries=[{name: sign_flip, count: 3, start_step: 8}]"
+    _, result = run_small(STEPS, late)
+    assert min(row["step"] for row in result.removals) > 8
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_mixed_coalitions_never_get_an_honest_peer_slashed(seed: int) -> None:
+    names = ("aggregation_shift", "withhold_reveal", "false_accusation", "withhold_aggregate")
+    groups = ", ".join(f"{{name: {name}, count: 1, start_step: {seed}, period: 2}}" for name in names)
+    _, result = run_small(STEPS, f"adversaries=[{groups}]", seed=seed)
+    assert result.completed
+    assert removed(result, "banned", False) == removed(result, "ejected", False) == set()
+    assert result.summary["distinct_models"] == 1

@@ -14,7 +14,7 @@ from typing import Any
 from adversaries.aggregation import AggregationShift, LyingProjections
 from adversaries.beacon import WithholdReveal
 from adversaries.binding import bind, load_class
-from adversaries.communication import Equivocate, WithholdAggregate, WithholdPart, WithholdReport
+from adversaries.communication import Equivocate, WithholdAggregate, WithholdPart, WithholdReport, WrongPart
 from adversaries.court import BribedJuror, FalseAccusation, FalseElimination
 from adversaries.data import LabelFlip
 from adversaries.gradient import CopyGradient, DelayedGradient, RandomDirection, SignFlip
@@ -34,6 +34,7 @@ ADVERSARIES: dict[str, type[Byzantine]] = {
     "ipm": InnerProductManipulation,
     "alie": LittleIsEnough,
     "withhold_part": WithholdPart,
+    "wrong_part": WrongPart,
     "withhold_aggregate": WithholdAggregate,
     "withhold_report": WithholdReport,
     "withhold_reveal": WithholdReveal,

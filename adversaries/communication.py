@@ -38,6 +38,22 @@ class WithholdPart(Byzantine):
         return not attacked or receiver not in draw_victims(self.coalition, turn, turn.roster, self.victims)
 
 
+class WrongPart(Byzantine):
+    """Commit to the own gradient, but send parts of its negative.
+
+    The parts do not match the posted hashes, so for an aggregator they never came: it eliminates itself and the
+    attacker. An aggregator that did not compare hashes would take in a gradient that nobody committed to.
+
+    References
+    ----------
+    Gorbunov et al., ICML 2022, section 3 (parts are checked against the broadcast hashes).
+    """
+
+    def sent_gradient(self, turn: Turn) -> np.ndarray | None:
+        """Return the negative of the own gradient (d,)."""
+        return -turn.own_gradient() if self.is_attacking(turn.step) else None
+
+
 class WithholdAggregate(Byzantine):
     """Publish the hash of the aggregated part, but send the part to nobody.
 
@@ -53,8 +69,8 @@ class WithholdAggregate(Byzantine):
 class WithholdReport(Byzantine):
     """Publish no projections and norms after the beacon opened.
 
-    A majority votes the report absent and ejects the peer; the step is not applied, as its sums cannot be
-    checked.
+    A majority votes the report absent and ejects the peer; as the sums of V2 prove nothing without it, every
+    aggregation of the step is then recomputed.
     """
 
     def sends_report(self, turn: Turn) -> bool:

@@ -97,6 +97,10 @@ class Behaviour:
         """Return a second gradient to commit to before half of the neighbours (equivocation), or None."""
         return None
 
+    def sent_gradient(self, turn: Turn) -> np.ndarray | None:
+        """Return a gradient whose parts to send instead of those committed to, or None."""
+        return None
+
     def sends_part(self, turn: Turn, receiver: int) -> bool:
         """Return whether to send one's part to this aggregator."""
         return True

@@ -276,6 +276,9 @@ class VerifiedPeer(Peer):
             return
         turn = self.turn(record)
         commitment: Commitment = own.content
+        instead = self.behaviour.sent_gradient(turn)
+        if instead is not None:
+            commitment = self._commit_to(record, instead)
         for position, owner in enumerate(record.roster):
             if owner == self.index or self.behaviour.sends_part(turn, owner):
                 content = (commitment, position)

@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts_model import Phase
+from contracts_model.beacon import dealing_context
 from simdfl.crypto.merkle import merkle_root
+from simdfl.crypto.sharing import SHARINGS, Setting
 
 
 def opened_by(withheld, givers):
@@ -99,16 +101,23 @@ def test_a_valid_dealing_cannot_be_disputed():
 
 
 def test_the_neutral_secret_is_no_secret():
-    """p(0) = 0 has no encoding as a commitment; a dealer that deals it can be disputed, and harms nobody."""
+    """p(0) = 0: the commitment has no encoding, the dealing is invalid, and recovery does not break the chain."""
     stage = Stage().until_deal()
-    args = dict.fromkeys(range(1, 4), 0)
-    neutral = stage.scheme.group.encode(stage.scheme.group.identity)
-    assert args
-    assert not stage.scheme.check_opening(neutral, 0)
-    host = stage.job.host
-    pretend = type("Scheme", (), {"recover_secret": staticmethod(lambda *_: neutral)})()
-    host._scheme = pretend
-    assert host.recover_secret(b"", [], 0, b"", []) is None
+    group, keys = stage.scheme.group, stage.receiver_keys(0)
+    setting = Setting(group, dealing_context(h("job"), 0, 5), tuple(map(group.decode, keys)), 3)
+    stage.transcripts[5, 0] = SHARINGS["ldei"].deal_polynomial(setting, [0, 1, 2], h()).transcript
+    stage.transcripts[5, 1] = stage.make_dealing(5, 1)
+    neutral = group.encode(group.identity)
+    leaves = [sha256(sha256(stage.transcripts[5, k]).digest() + neutral).digest() for k in (0, 1)]
+    path = [sha256(b"\x00" + leaves[1]).digest()]
+    stage.do(5, "beacon.deal", 0, merkle_root(leaves))
+    stage.deal(0, 0, 1, 2, 3, 4)
+    stage.deadline()  # nobody disputed
+    stage.reveal(0, 0, 1, 2, 3, 4)
+    stage.deadline()
+    shares = [stage.share(giver, 5, 0) for giver in (0, 1, 2)]
+    line = (0, 5, stage.transcripts[5, 0], neutral, path, [n for n, _ in shares], [s for _, s in shares])
+    stage.refuse("a share is wrong", 0, "beacon.recover", *line)
 
 
 def test_a_banned_or_ejected_dealer_is_still_awaited_and_may_still_open():
@@ -119,7 +128,7 @@ def test_a_banned_or_ejected_dealer_is_still_awaited_and_may_still_open():
     proof = (5, b"COMMIT", 0, bodies[0], signatures[0], bodies[1], signatures[1])
     stage.do(0, "court.prove_equivocation", *proof)
     assert stage.standing(5) == "banned"
-    assert 5 in stage.job_awaited() if hasattr(stage, "job_awaited") else stage.job.beacon.awaited() >> 5 & 1
+    assert stage.job.beacon.awaited() >> 5 & 1
     stage.reveal(1, 0, 1, 2, 3, 4)
     stage.reveal(1, 5)
     honest = Stage().until_step_reveal(0)

@@ -46,8 +46,8 @@ BLS_MAP_FP_TO_G1_GAS = 5_500
 FUNCTION_GAS = 400
 """Dispatch, argument decoding and arithmetic of one external function."""
 
-MAPPING_SLOT_GAS = 42
-"""keccak256 of a 64-byte key: the address of one mapping entry (30 + 2 · 6)."""
+MAPPING_SLOT_GAS = KECCAK_BASE_GAS + 2 * KECCAK_WORD_GAS
+"""keccak256 of a 64-byte key: the address of one mapping entry."""
 
 
 class OutOfGas(Exception):

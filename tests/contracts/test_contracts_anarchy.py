@@ -176,7 +176,7 @@ class Anarchy(RuleBasedStateMachine):
 
 
 Anarchy.TestCase.settings = settings(
-    max_examples=40,
+    max_examples=120,
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

@@ -1,7 +1,7 @@
 """The door: ``python -m simdfl.run scenarios/byzantine_30pct.yaml``.
 
 Exit status 0 when every run completed, 1 when one was aborted by its protocol, 2 for a user's mistake, 130 when
-interrupted.
+interrupted or asked to end.
 """
 
 from __future__ import annotations
@@ -9,9 +9,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import time
 from pathlib import Path
+from typing import Any, NoReturn
 
 from simdfl.errors import UserError
 
@@ -20,9 +22,17 @@ EXIT_USER = 2
 EXIT_INTERRUPTED = 130
 
 
-def make_parser() -> argparse.ArgumentParser:
+class Parser(argparse.ArgumentParser):
+    """A parser whose complaints are one sentence, like all others."""
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse the command line."""
+        raise UserError(f"{message}; try: {self.prog} --help")
+
+
+def make_parser() -> Parser:
     """Return the command line's parser."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m simdfl.run",
         description="Run a scenario and its baselines; print a summary and write a run folder.",
     )
@@ -46,6 +56,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; return the exit status."""
+    previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
         return _main(make_parser().parse_args(argv))
     except UserError as error:
@@ -57,6 +68,13 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_ABORTED
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _interrupt(number: int, frame: Any) -> NoReturn:
+    """End as on Ctrl-C: with nothing half-written and no process left behind."""
+    raise KeyboardInterrupt
 
 
 def _main(arguments: argparse.Namespace) -> int:
@@ -77,11 +95,14 @@ def _main(arguments: argparse.Namespace) -> int:
     if arguments.show:
         print(show(loaded.scenario), end="")
         return 0
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())  # where a user's own adversary may lie
     return _run(loaded, with_baselines=not arguments.no_baselines)
 
 
 def _run(loaded, with_baselines: bool) -> int:  # type: ignore[no-untyped-def]
     from rich.console import Console
+    from rich.markup import escape
 
     from simdfl.records.folder import check_target, write_run
     from simdfl.records.summary import print_summary, summary_text
@@ -96,7 +117,7 @@ def _run(loaded, with_baselines: bool) -> int:  # type: ignore[no-untyped-def]
     results = run_together({"main": scenario, **baselines}, console)
     write_run(folder, loaded, results, summary_text(scenario, results), time.perf_counter() - started)
     print_summary(console, scenario, results)
-    console.print(f"Everything is in [bold]{folder}[/bold]", soft_wrap=True)
+    console.print(f"Everything is in [bold]{escape(str(folder))}[/bold]", soft_wrap=True)
     return 0 if all(result.completed for result in results.values()) else EXIT_ABORTED
 
 

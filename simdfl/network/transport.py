@@ -26,6 +26,10 @@ from simdfl.rng import Rng
 PACKET_BYTES = 1448
 MINIMUM_TIMEOUT_S = 0.2
 """Lower bound of TCP's retransmission time-out as Linux has it."""
+MAXIMUM_TIMEOUT_S = 60.0
+"""Upper bound of the doubled time-out (RFC 6298, section 2.5)."""
+MAXIMUM_ROUNDS = 1_000
+"""So often is a packet sent again at most; reached only at losses far beyond what a link can be used at."""
 
 ARRIVE, COMPLETE, RELAY = 0, 1, 2
 MASK = JITTER_TABLE_SIZE - 1
@@ -129,16 +133,16 @@ class Transport:
         packets = -(-copies.size_bytes // PACKET_BYTES)
         timeout_s = max(MINIMUM_TIMEOUT_S, 4.0 * latency_s)
         delay_s, round_number = 0.0, 0
-        while packets:
+        while round_number < MAXIMUM_ROUNDS:
             offset = (offset * 40503 + 30011) & MASK
             survive_all = (1.0 - self._loss) ** packets
             if self._losses[offset] < survive_all:
                 break
-            packets = max(1, round(packets * self._loss))
+            packets = max(1, int(packets * self._loss))
             resent = packets * PACKET_BYTES
             self.sent_bytes[copies.message.traffic, source] += resent
             self._up_free[source] += resent * 8.0 / self._up_bps[source]
-            delay_s += timeout_s * 2.0**round_number
+            delay_s += min(timeout_s * 2.0 ** min(round_number, 30), MAXIMUM_TIMEOUT_S)
             round_number += 1
         return delay_s
 

@@ -167,6 +167,7 @@ class PartMath:
     def __init__(self, settings: ClipSettings, capacity: int) -> None:
         self.settings = settings
         self._capacity = capacity
+        self._buffer = np.zeros((0, 0, 0), dtype=np.float32)
         self._aggregates = Memo(8)
         self._reports = Memo(16)
         self._vectors = Memo(512)
@@ -183,7 +184,7 @@ class PartMath:
 
     def _aggregate(self, commitments: Sequence[Commitment]) -> list[Aggregate]:
         n_parts, size = commitments[0].parts.shape
-        padded = np.zeros((self._capacity, self._capacity, bucket(size)), dtype=np.float32)
+        padded = self._clean_buffer(n_parts, len(commitments), size)
         for row, commitment in enumerate(commitments):
             padded[:n_parts, row, :size] = commitment.parts
         weights = np.zeros(self._capacity, dtype=np.float32)
@@ -193,6 +194,19 @@ class PartMath:
             padded, weights, settings.radius, settings.tolerance, settings.iterations
         )
         return [make_aggregate(row) for row in np.asarray(values)[:n_parts, :size]]
+
+    def _clean_buffer(self, n_parts: int, n_rows: int, size: int) -> np.ndarray:
+        """Return the padded input (capacity, capacity, bucket), zero outside what is about to be filled.
+
+        One buffer serves all steps: touching fresh memory would cost more than the aggregation.
+        """
+        shape = (self._capacity, self._capacity, bucket(size))
+        if self._buffer.shape != shape:
+            self._buffer = np.zeros(shape, dtype=np.float32)
+        self._buffer[n_parts:] = 0.0
+        self._buffer[:n_parts, n_rows:] = 0.0
+        self._buffer[:n_parts, :, size:] = 0.0
+        return self._buffer
 
     def true_reports(
         self,
@@ -271,13 +285,14 @@ def project(
 
     Notes
     -----
-    Each row is reduced on its own along contiguous memory: the bits of one contributor's numbers do not depend
-    on how many others are computed with it, so contributor, aggregator and validator agree exactly.
+    Each row is reduced on its own along contiguous memory (an optimised ``einsum`` or a BLAS call would not
+    promise that): the bits of one contributor's numbers do not depend on how many others are computed with it,
+    so contributor, aggregator and validator agree exactly.
     """
-    difference = parts.astype(np.float64) - aggregate.astype(np.float64)
-    norms = np.sqrt(np.add.reduce(difference * difference, axis=1))
+    difference = np.subtract(parts, aggregate, dtype=np.float64)
+    norms = np.sqrt(np.einsum("ij,ij->i", difference, difference))
     weights = np.minimum(1.0, radius / np.maximum(norms, np.finfo(np.float64).tiny))
-    s = np.stack([np.add.reduce(difference * row, axis=1) for row in z], axis=1)
+    s = np.stack([np.einsum("ij,j->i", difference, row) for row in z], axis=1)
     return s * weights[:, None], norms
 
 

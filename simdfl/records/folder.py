@@ -7,10 +7,10 @@ half-written result. An earlier run folder of the same name is replaced, anythin
 from __future__ import annotations
 
 import json
-import os
 import platform
 import shutil
 import sys
+import tempfile
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -47,17 +47,23 @@ def check_target(folder: Path) -> None:
     UserError
         If something that is no run folder is in the way, or the place is not writable.
     """
+    folder = folder.resolve()
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder}: is a file; choose another folder with --out")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / MARKER).exists():
         raise UserError(f"{folder}: is not empty and holds no run; choose another folder with --out")
-    parent = folder.absolute().parent
+    if Path.cwd().is_relative_to(folder):
+        raise UserError(f"{folder}: is where you are and would be replaced; choose another folder with --out")
+    parent = folder.parent
     while not parent.exists():
         parent = parent.parent
-    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+    try:
+        Path(tempfile.mkdtemp(prefix="simdfl-", dir=parent)).rmdir()
+    except OSError as error:
         raise UserError(
-            f"{folder}: cannot be written, {parent} is not writable; choose another folder with --out"
-        )
+            f"{folder}: cannot be written, {parent} is not writable ({error.strerror}); "
+            f"choose another folder with --out"
+        ) from error
 
 
 def write_run(folder: Path, loaded: Loaded, results: dict[str, RunResult], text: str, wall_s: float) -> None:
@@ -76,18 +82,22 @@ def write_run(folder: Path, loaded: Loaded, results: dict[str, RunResult], text:
     wall_s : float
         Real time taken, for the provenance.
     """
-    partial = folder.with_name(folder.name + ".partial")
+    folder = folder.resolve()
+    partial, earlier = (folder.with_name(f".{folder.name}.{word}") for word in ("partial", "earlier"))
     shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.mkdir(parents=True)
         _write_all(partial, loaded, results, text, wall_s)
         if folder.exists():
-            shutil.rmtree(folder)
+            folder.rename(earlier)
         partial.rename(folder)
     except OSError as error:
         raise UserError(f"{folder}: cannot be written ({error.strerror}); choose another with --out") from error
     finally:
+        if earlier.exists() and not folder.exists():
+            earlier.rename(folder)
         shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(earlier, ignore_errors=True)
 
 
 def _write_all(folder: Path, loaded: Loaded, results: dict[str, RunResult], text: str, wall_s: float) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from simdfl.scenario import Scenario
@@ -24,7 +25,7 @@ def print_summary(console: Console, scenario: Scenario, results: dict[str, RunRe
     console.print()
     console.print(
         f"[bold]{scenario.name}[/bold]: {scenario.protocol.steps} steps, {n} peers, {b} of them Byzantine, "
-        f"seed {scenario.seed}; {main.outcome}"
+        f"seed {scenario.seed}; {escape(main.outcome)}"
     )
     console.print(_accuracy_table(results))
     if main.removals:
@@ -35,14 +36,14 @@ def print_summary(console: Console, scenario: Scenario, results: dict[str, RunRe
         slashed = sum(row["kind"] == "banned" for row in honest)
         ejected = len({row["peer"] for row in honest if row["kind"] == "ejected"})
         console.print(
-            f"Byzantine peers banned: {len(banned)} of {b}. Honest peers banned: {slashed}; ejected, not slashed: "
-            f"{ejected}.",
+            f"Byzantine peers banned: {len(banned)} of {b}. Honest peers banned: {slashed}; "
+            f"ejected, not slashed: {ejected}.",
             soft_wrap=True,
         )
     console.print(_overhead_table(results))
     console.print(overhead_sentence(results), soft_wrap=True)
     for notice in main.summary["notices"]:
-        console.print(f"Note: {notice}")
+        console.print(f"Note: {escape(notice)}", soft_wrap=True)
     console.print(f"Trace digest {main.trace_digest}")
 
 
@@ -91,14 +92,15 @@ def _table(title: str, *headings: str) -> Table:
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for heading in headings:
         numeric = heading in ("step", "time", "peer", "by", "final", "lowest")
-        table.add_column(heading, justify="right" if numeric else "left")
+        table.add_column(heading, justify="right" if numeric else "left", overflow="fold")
     return table
 
 
 def _overhead_table(results: dict[str, RunResult]) -> Table:
     table = _table("Cost, per step", "")
+    table.columns[0].no_wrap = True
     for name in results:
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", overflow="fold")
     cells: list[tuple[str, Cell]] = [
         ("simulated time", lambda r: f"{r.summary['step_s']:.3f} s"),
         ("gradient bytes/peer", _bytes("gradient")),

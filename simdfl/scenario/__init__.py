@@ -21,6 +21,7 @@ from simdfl.scenario.sections import (
     Peers,
     Protocol,
     RuleConfig,
+    ScheduleConfig,
     Topology,
 )
 
@@ -40,6 +41,7 @@ __all__ = [
     "Protocol",
     "RuleConfig",
     "Scenario",
+    "ScheduleConfig",
     "Topology",
     "json_schema",
     "load",

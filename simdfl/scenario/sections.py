@@ -106,11 +106,23 @@ class ModelConfig(Section):
     params: Params = Field(default_factory=dict, description=PARAMS)
 
 
+class ScheduleConfig(Section):
+    """How the learning rate changes over the steps."""
+
+    name: ShelfName = Field(default="constant", description="Schedule, a name on the shelf.")
+    params: Params = Field(default_factory=dict, description=PARAMS)
+
+
 class OptimiserConfig(Section):
     """How an aggregate changes the weights."""
 
     name: ShelfName = Field(default="momentum", description="Optimiser, a name on the shelf.")
-    learning_rate: Positive = Field(default=0.1, description="Learning rate, weight units per gradient unit.")
+    learning_rate: Positive = Field(
+        default=0.1, description="Learning rate of the first step, weight units per gradient unit."
+    )
+    schedule: ScheduleConfig = Field(
+        default_factory=ScheduleConfig, description="How the learning rate changes; cosine ends with the run."
+    )
     params: Params = Field(default_factory=dict, description=PARAMS)
 
 

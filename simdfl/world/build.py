@@ -65,12 +65,15 @@ class World:
 
     def run(self) -> RunResult:
         """Live through all steps; an abort that the protocol foresees is an outcome, not an exception."""
+        thresholds = gc.get_threshold()
         gc.set_threshold(100_000, 50, 50)
         outcome = "completed"
         try:
             self._run()
         except (ProtocolAborted, TrainingDivergedError) as error:
             outcome = f"aborted: {error}"
+        finally:
+            gc.set_threshold(*thresholds)
         return collect_result(self, outcome)
 
     def _run(self) -> None:
@@ -178,12 +181,18 @@ def _make_training(scenario: Scenario, rng: Rng) -> tuple[Training, list[str]]:
     model = _make_model(scenario, dataset.input_shape, dataset.n_classes)
     engine = GradientEngine(model, dataset, section.batch_size)
     notice = engine.self_test(rng.stream("self-test"))
-    optimiser = make_optimiser(
-        section.optimiser.name,
-        {"learning_rate": section.optimiser.learning_rate, **section.optimiser.params},
-    )
+    rate = learning_rate(scenario)
+    optimiser = make_optimiser(section.optimiser.name, {"learning_rate": rate, **section.optimiser.params})
     params = engine.model.init(rng.stream("initial-weights"))
     return Training(engine, optimiser, params), [notice] if notice else []
+
+
+def learning_rate(scenario: Scenario) -> dict[str, Any]:
+    """Return the schedule in the form of the learning room; a cosine ends with the run unless told otherwise."""
+    optimiser = scenario.learning.optimiser
+    schedule = optimiser.schedule
+    ends = {"steps": scenario.protocol.steps} if schedule.name == "cosine" else {}
+    return {"name": schedule.name, "initial": optimiser.learning_rate, **ends, **schedule.params}
 
 
 def _draw_byzantine(scenario: Scenario, rng: Rng) -> list[list[int]]:

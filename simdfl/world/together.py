@@ -10,12 +10,16 @@ import multiprocessing
 import os
 import queue
 import signal
+import threading
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import connection
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from simdfl.errors import UserError
 from simdfl.scenario import Scenario
 from simdfl.world.build import build
 from simdfl.world.result import RunResult
@@ -30,6 +34,15 @@ def _start_worker(channel: Any) -> None:
     global _channel
     _channel = channel
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Wait for the end of the main process, however it came; nobody would read a result any more."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    connection.wait([parent.sentinel])
+    os._exit(1)
 
 
 def _run_one(name: str, scenario: Scenario) -> RunResult:
@@ -45,22 +58,36 @@ def run_together(scenarios: dict[str, Scenario], console: Console) -> dict[str, 
     Raises
     ------
     UserError
-        The first mistake that a shelf finds in any of them.
+        The first mistake that a shelf finds in any of them, or if the system ended one of them.
     """
     workers = max(1, min(len(scenarios), os.cpu_count() or 1))
     context = multiprocessing.get_context("spawn")
     channel = context.Queue()
     pool = ProcessPoolExecutor(workers, context, _start_worker, (channel,))
     try:
-        futures = {name: pool.submit(_run_one, name, scenario) for name, scenario in scenarios.items()}
+        futures = _submit(pool, scenarios)
         _follow(futures, scenarios, channel, console)
         return {name: future.result() for name, future in futures.items()}
-    except BaseException:
-        for process in list(pool._processes.values()):
+    except BaseException as error:
+        for process in list((pool._processes or {}).values()):
             process.terminate()
+        if isinstance(error, BrokenProcessPool):
+            raise UserError(
+                "a run was ended by the system, most often for lack of memory; "
+                "use a smaller model, fewer peers or --no-baselines"
+            ) from error
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _submit(pool: ProcessPoolExecutor, scenarios: dict[str, Scenario]) -> dict[str, Future[RunResult]]:
+    """Start all runs; their processes inherit a blocked SIGINT, as a terminal sends it to them too."""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return {name: pool.submit(_run_one, name, scenario) for name, scenario in scenarios.items()}
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def _follow(

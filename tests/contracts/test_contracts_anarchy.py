@@ -81,7 +81,11 @@ class Anarchy(RuleBasedStateMachine):
         self.try_call(who, "court.accuse_report", max(step - 1, 0), other)
         self.try_call(who, "court.complain", max(step - 1, 0), other)
 
-    @rule(who=st.lists(peers, max_size=N, unique=True), case=st.integers(1, 4), verdict=st.tuples(blobs, blobs, blobs))
+    @rule(
+        who=st.lists(peers, max_size=N, unique=True),
+        case=st.integers(1, 4),
+        verdict=st.tuples(blobs, blobs, blobs),
+    )
     def votes(self, who, case, verdict):
         for voter in who:
             self.try_call(voter, "court.vote", case, *verdict)

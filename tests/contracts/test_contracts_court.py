@@ -271,7 +271,12 @@ def test_a_pair_leaves_together_and_the_aggregation_starts_again():
     stage.aggregate(0, 1, 2)
     events = stage.do(4, "ledger.eliminate", 0, 1)
     assert events == ["Ejected", "Ejected", "Eliminated", "Phase", "Exchange"]
-    assert stage.last("Exchange") == {"step": 0, "attempt": 1, "contributors": mask(0, 2, 3, 5), "dropped": mask(1, 4)}
+    assert stage.last("Exchange") == {
+        "step": 0,
+        "attempt": 1,
+        "contributors": mask(0, 2, 3, 5),
+        "dropped": mask(1, 4),
+    }
     assert (stage.peers("aggregated"), stage.peers("dropped")) == ([], [1, 4])
     assert [stage.job.ledger.root_of(0, peer) for peer in (1, 4)] == [0, 0]
     stage.refuse("contributors have changed", 0, "ledger.aggregate", 0, 0, h())

@@ -7,6 +7,7 @@ from contract_stage import DEPOSIT, GAS_LIMIT, Stage
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from contracts_model import Call
 from contracts_model.abi import AbiError, decode, encode
 from contracts_model.gas import (
     COLD_SLOAD_GAS,
@@ -38,8 +39,8 @@ EIP_2200_AS_OF_EIP_3529 = [
     (1, [1, 0], 3_000, 4_800),
     (1, [1, 2], 3_000, 0),
     (1, [1, 1], 200, 0),
-    (0, [1, 0, 1], 40_100 - 19_900, 0 + 19_900 * 1),
-    (1, [0, 1, 0], 3_000 + 2_900, 7_600),
+    (0, [1, 0, 1], 40_100, 19_900),
+    (1, [0, 1, 0], 5_900, 7_600),
 ]
 
 
@@ -49,8 +50,6 @@ def test_storage_writes_cost_what_the_eips_say(original, writes, gas, refund):
     for new in writes:
         meter.store("slot", current, new)
         current = new
-    if writes == [1, 0, 1]:
-        gas, refund = 20_000 + 100 + 20_000, 19_900
     assert (meter.used - COLD_SLOAD_GAS, meter.refund) == (gas, refund)
 
 
@@ -235,8 +234,6 @@ def test_arbitrary_bytes_decode_or_are_refused(types, data):
 def test_calls_round_trip_through_their_calldata():
     stage = Stage().until_reveal()
     job, sender = stage.job, stage.keys[0].address
-    from contracts_model import Call
-
     call = Call(sender, "beacon", "reveal", tuple(stage.reveal_args(0, 0)))
     decoded = job.decode_call(sender, "beacon", job.calldata(call))
     assert job.calldata(decoded) == job.calldata(call)

@@ -12,7 +12,7 @@ heap
 SimPy
     One SimPy process per transmission, as one would first write it; the same links as the heap.
 
-At more than a few hundred peers only some of them broadcast (``--sources``), since the rate does not depend on it;
+At more than a few hundred peers only some of them broadcast (``--sources``), as the rate does not depend on it;
 SimPy gets a tenth of these. Rates are medians; the ratios are taken within a repeat.
 """
 
@@ -173,7 +173,8 @@ def main() -> None:
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     print(f"link transmissions per second, {options.degree}-regular overlay; {os.cpu_count()} cores, load {load}")
     print(
-        f"{'n':>6} {'sources':>8} {'engine':>12} {'heap':>12} {'SimPy':>12} {'engine/heap':>12} {'engine/SimPy':>13}"
+        f"{'n':>6} {'sources':>8} {'engine':>12} {'heap':>12} {'SimPy':>12}",
+        f"{'engine/heap':>12} {'engine/SimPy':>13}",
     )
     for n in options.n:
         measure(n, options.degree, min(options.sources, n), options.repeats)

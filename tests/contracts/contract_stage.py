@@ -8,7 +8,6 @@ from hashlib import sha256
 from contracts_model import Call, Event, Job, Outcome, Phase, Terms, threshold_for
 from contracts_model.beacon import dealing_context
 from contracts_model.court import entry_leaf, message_digest
-from contracts_model.runtime import Contract
 from contracts_model.storage import BitSet, Slots, members
 from simdfl.chain.host import ChainHost
 from simdfl.crypto.beacon import BeaconScheme
@@ -90,13 +89,9 @@ class Stage:
         return {**slots, "wallets": {a: w for a, w in self.job.wallets.balances.items() if w}}
 
     def all_slots(self) -> list[Slots]:
-        found = []
-        for contract in self.job.contracts.values():
-            assert isinstance(contract, Contract)
-            for value in vars(contract).values():
-                if isinstance(value, (Slots, BitSet)):
-                    found.append(value if isinstance(value, Slots) else value.slots)
-        return found
+        values = [value for contract in self.job.contracts.values() for value in vars(contract).values()]
+        sets = [value.slots for value in values if isinstance(value, BitSet)]
+        return sets + [value for value in values if isinstance(value, Slots)]
 
     # ---- what is on chain
 

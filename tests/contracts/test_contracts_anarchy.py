@@ -1,4 +1,4 @@
-"""Anarchy: arbitrary calls by arbitrary senders at increasing times. Nothing breaks and no money moves unlawfully."""
+"""Anarchy: arbitrary calls by arbitrary senders as time goes by. Nothing breaks, no money moves unlawfully."""
 
 from __future__ import annotations
 

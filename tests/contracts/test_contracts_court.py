@@ -129,7 +129,7 @@ def test_a_sum_beyond_the_tolerance_opens_a_case_about_the_part():
 def test_a_challenge_takes_every_contributors_signed_entry():
     stage, contributors = scene_of_reports()
     good = list(stage.challenge_args(0, 2, sums(10**6, contributors)))
-    step, part, position, size, leaves, roots, paths, signatures = good
+    step, part, position, _, leaves, roots, paths, signatures = good
     wrong = [
         ("outside the dispute window", (1, *good[1:])),
         ("outside the dispute window", (2**256 - 4, *good[1:])),

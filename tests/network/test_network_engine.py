@@ -291,7 +291,7 @@ def test_a_busy_uplink_is_an_m_d_1_queue(load):
         gaps = Rng(run).stream("arrivals", str(load)).exponential(service_s / load, jobs)
         starts = np.cumsum(gaps)
         for start_s in starts:
-            world.env.at(float(start_s), lambda: world.network.send(message(), 1))
+            world.env.at(float(start_s), lambda net=world.network: net.send(message(), 1))
         world.play()
         waits = np.array([time_s for time_s, *_ in world.log]) - starts - service_s
         assert waits.min() > -1e-9
@@ -326,13 +326,13 @@ def small_worlds(draw):
         st.one_of(st.none(), st.integers(0, n - 1)),
         st.integers(HEADER_BYTES, 20 * KB),
     )
-    return n, graph, conditions, draw(st.sampled_from([0.0, 0.001])), draw(st.lists(sends, max_size=8)), seed
+    return graph, conditions, draw(st.sampled_from([0.0, 0.001])), draw(st.lists(sends, max_size=8)), seed
 
 
 @settings(deadline=None, max_examples=150)
 @given(small_worlds())
 def test_the_engine_equals_one_process_per_copy(drawn):
-    n, graph, conditions, validate_s, sends, seed = drawn
+    graph, conditions, validate_s, sends, seed = drawn
     world = World(graph, conditions, seed, validate_s)
     env = Environment()
     twin = TwinNetwork(env, graph, conditions, validate_s, Rng(seed))

@@ -56,7 +56,7 @@ def addresses(blocks: Lines) -> dict[int, bytes]:
 
 def test_lines_are_canonical(run_folder: Path) -> None:
     for name in ("chain", "messages"):
-        for line in gzip.open(run_folder / f"{name}.jsonl.gz").read().splitlines():
+        for line in gzip.decompress((run_folder / f"{name}.jsonl.gz").read_bytes()).splitlines():
             assert canonical_json(json.loads(line)) == line
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from adversaries.aggregation import AggregationShift, LyingProjections
-from adversaries.beacon import WithholdReveal
+from adversaries.beacon import InvalidDealing, WithholdReveal
 from adversaries.binding import bind, load_class
 from adversaries.communication import Equivocate, WithholdAggregate, WithholdPart, WithholdReport, WrongPart
 from adversaries.court import BribedJuror, FalseAccusation, FalseElimination
@@ -38,6 +38,7 @@ ADVERSARIES: dict[str, type[Byzantine]] = {
     "withhold_aggregate": WithholdAggregate,
     "withhold_report": WithholdReport,
     "withhold_reveal": WithholdReveal,
+    "invalid_dealing": InvalidDealing,
     "equivocate": Equivocate,
     "aggregation_shift": AggregationShift,
     "lying_projections": LyingProjections,

@@ -20,3 +20,21 @@ class WithholdReveal(Byzantine):
     def reveals(self, turn: Turn) -> bool:
         """Keep the secret."""
         return not self.is_attacking(turn.step)
+
+
+class InvalidDealing(Byzantine):
+    """Publish a sharing whose proof is wrong, for the outputs in the schedule.
+
+    Nobody could recover such a secret, so a dealer that then withheld it could stop or steer the beacon. Every
+    peer checks every dealing before its output is locked; one dispute shows it to the contract, which bans.
+
+    References
+    ----------
+    Cascudo and David, "SCRAPE: scalable randomness attested by public entities", ACNS 2017 (verification).
+    """
+
+    def transcript(self, output: int, transcript: bytes) -> bytes:
+        """Change the last byte, which belongs to the proof's last response."""
+        if not self.is_attacking(output):
+            return transcript
+        return transcript[:-1] + bytes([transcript[-1] ^ 1])

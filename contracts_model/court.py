@@ -256,16 +256,20 @@ class Court(Contract):
                 self.ledger.beacon.void_dealing(ctx, step, peer)
             else:
                 self.sets.add(("silent", step), peer)
-                self._check_all_parts(ctx, step)
+                self.cases[("blind", step)] = 1
             self.registry.eject(ctx, peer, ABSENCE_REASONS[Absence(kind)])
 
-    def _check_all_parts(self, ctx: Context, step: int) -> None:
-        """Recompute every aggregation of a step: without one report the sums of V2 prove nothing.
+    @external
+    def check_part(self, ctx: Context, step: Uint, owner: Uint) -> None:
+        """Have an aggregation recomputed because a report of its step is missing: V2's sums prove nothing then.
 
         Otherwise a coalition could trade one silent member, unslashed, for a shift that nobody checks.
         """
-        for owner in members(self.ledger.mask("roster")):
-            self._open(ctx, Kind.AGGREGATION, step, owner, None)
+        self.registry.index_of(ctx)
+        self._require_recent(ctx, step)
+        ctx.require(owner < self.terms.n_peers, "no such peer")
+        ctx.require(self.cases[("blind", step)], "no report of this step is missing")
+        self._open(ctx, Kind.AGGREGATION, step, owner, None)
 
     # ---- voting
 

@@ -158,6 +158,14 @@ class Behaviour:
 
     # ---- beacon
 
+    def transcript(self, output: int, transcript: bytes) -> bytes:
+        """Return the dealing to publish for a beacon output, given the right one."""
+        return transcript
+
+    def disputes(self, dealer: int) -> bool:
+        """Return whether to prove an invalid dealing of this dealer."""
+        return True
+
     def reveals(self, turn: Turn) -> bool:
         """Return whether to open one's secret of this step's beacon."""
         return True
@@ -218,6 +226,10 @@ class Byzantine(Behaviour):
     def attests(self, turn: Turn, target: int, is_right: bool) -> bool | None:
         """Cover for accomplices."""
         return True if target in self.coalition.members else is_right
+
+    def disputes(self, dealer: int) -> bool:
+        """Spare accomplices."""
+        return dealer not in self.coalition.members
 
     def votes(
         self, case: dict[str, Any], verdict: tuple[bytes, bytes, bytes]

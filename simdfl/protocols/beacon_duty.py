@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from simdfl.protocols.verified import VerifiedPeer
 
 
+DECISION_BLOCKS = 2
+"""After the last root can be included, until every peer has seen it."""
+DISPUTE_TURNS = 2
+PROOF_GAS_LIMIT = 16_000_000
+"""Covers the verification of one dealing or recovery for up to 256 receivers."""
+
 Setting = tuple[bytes, list[bytes], int, bytes]
 
 
@@ -83,8 +89,9 @@ class BeaconDuty:
             receivers = mask_members(opened.messages[0].fields["receivers"])
             if self.peer.index not in receivers:
                 return
+            opened_s = self.peer.env.now
             yield from self._deal(epoch, receivers)
-            self.peer.also(self._check_dealings(epoch, receivers))
+            self.peer.also(self._check_dealings(epoch, receivers, opened_s))
             epoch += 1
 
     def _keys(self, receivers: list[int]) -> list[bytes]:
@@ -102,7 +109,7 @@ class BeaconDuty:
             seed = job.rng.key("dealing", peer.index, output)
             dealing = job.scheme.deal(context, self._keys(receivers), threshold, seed)
             self._secrets[output] = dealing.secret
-            transcripts.append(dealing.transcript)
+            transcripts.append(peer.behaviour.transcript(output, dealing.transcript))
             commitments.append(job.scheme.commitment(len(receivers), threshold, dealing.transcript))
         dealt = make_epoch(transcripts, commitments)
         self._epochs[epoch] = dealt
@@ -115,47 +122,51 @@ class BeaconDuty:
         count = self.peer.job.terms.epoch_outputs
         return range(epoch * count, (epoch + 1) * count)
 
-    def _check_dealings(self, epoch: int, receivers: list[int]) -> Life:
-        """Check every other dealer's batch; dispute what is wrong, vote absent what never came."""
+    def _check_dealings(self, epoch: int, receivers: list[int], opened_s: float) -> Life:
+        """Check every other dealer's batch; dispute what is wrong, vote absent what never came.
+
+        Transcripts come by gossip before their roots are on chain. Checking begins when they are here; judgement
+        waits until no root can be posted any more.
+        """
         peer, job = self.peer, self.peer.job
-        wait_s = job.terms.deal_s / 2.0
-        got = yield peer.inbox.collect("DEALING", epoch, receivers, peer.env.now + wait_s)
+        closed_s = opened_s + job.terms.deal_s // 2 + DECISION_BLOCKS * peer.chain.block_time_s
+        yield peer.inbox.collect("DEALING", epoch, receivers, closed_s)
         threshold = threshold_for(len(receivers))
         per_output = job.scheme.sharing.verify_exponentiations(len(receivers), threshold)
         yield peer.spend(
             "beacon", per_output * job.terms.epoch_outputs * len(receivers) * peer.device.group_exp_s
         )
-        for dealer in receivers:
-            message = got.messages.get(dealer)
-            posted = peer.chain.history.dealing_roots[epoch].get(dealer)
+        yield peer.env.sleep(max(0.0, closed_s - peer.env.now))
+        for dealer, posted in peer.chain.history.dealing_roots[epoch].items():
+            message = peer.inbox.peek("DEALING", epoch).get(dealer)
             usable = message is not None and message.digest == posted and job.messenger.is_authentic(message)
             if usable and message is not None:
                 self._check_batch(epoch, receivers, threshold, dealer, message.content)
-            elif posted is not None and dealer != peer.index:
+            elif dealer != peer.index:
                 peer.chain.submit("court", "report_absence", int(Absence.DEALING), epoch, dealer)
 
     def _check_batch(
         self, epoch: int, receivers: list[int], threshold: int, dealer: int, dealt: DealtEpoch
     ) -> None:
+        """Check the dealings of one epoch; the first wrong one is enough for a proof."""
         peer, job = self.peer, self.peer.job
+        keys = self._keys(receivers)
         for position, output in enumerate(self._outputs(epoch)):
             context = dealing_context(job.terms.job_digest, output, dealer)
             transcript, commitment = dealt.transcripts[position], dealt.commitments[position]
-            keys = self._keys(receivers)
-            if job.scheme.verify_dealing(context, keys, threshold, transcript, commitment):
-                continue
-            if dealer != peer.index and not peer.behaviour.is_byzantine:
-                peer.chain.submit(
-                    "beacon",
-                    "dispute_dealing",
-                    output,
-                    dealer,
-                    transcript,
-                    commitment,
-                    list(merkle_path(dealt.leaves, position)),
-                    gas_limit=8_000_000,
-                )
-            return
+            if not job.scheme.verify_dealing(context, keys, threshold, transcript, commitment):
+                if dealer != peer.index and peer.behaviour.disputes(dealer):
+                    path = list(merkle_path(dealt.leaves, position))
+                    peer.also(self._dispute(output, dealer, transcript, commitment, path))
+                return
+
+    def _dispute(self, output: int, dealer: int, transcript: bytes, commitment: bytes, path: list[bytes]) -> Life:
+        """Prove a dealing wrong; the ranks take turns of a block, so that one proof is enough as a rule."""
+        peer = self.peer
+        yield peer.env.sleep(peer.rank % DISPUTE_TURNS * peer.chain.block_time_s)
+        if dealer not in peer.chain.history.removed:
+            proof = (output, dealer, transcript, commitment, path)
+            peer.chain.submit("beacon", "dispute_dealing", *proof, gas_limit=PROOF_GAS_LIMIT)
 
     # ---- opening
 
@@ -235,7 +246,7 @@ class BeaconDuty:
                 list(merkle_path(dealt.leaves, position)),
                 [number for number, _ in shares],
                 [share for _, share in shares],
-                gas_limit=8_000_000,
+                gas_limit=PROOF_GAS_LIMIT,
             )
 
     def _valid_shares(

@@ -101,6 +101,20 @@ class CourtDuty:
             gas_limit=400_000 + 30_000 * len(reports),
         )
 
+    def check_parts(self, record: StepRecord) -> Life:
+        """Have every part of a step without all reports recomputed; each peer begins with another part."""
+        peer = self.peer
+        deadline_s = peer.env.now + peer.job.report_s + 4.0 * peer.chain.block_time_s
+        absent = yield peer.inbox.collect("chain:Absent", record.step, 1, deadline_s)
+        if not absent.complete:
+            return
+        mine = record.position(peer.index)
+        owners = record.roster[mine:] + record.roster[:mine]
+        for owner in owners:
+            if not self._is_case_open(Kind.AGGREGATION, record.step, owner):
+                peer.chain.submit("court", "check_part", record.step, owner)
+                yield peer.env.sleep(2.0 * peer.chain.block_time_s)
+
     def _is_case_open(self, kind: Kind, step: int, target: int) -> bool:
         cases = self.peer.chain.history.cases.values()
         return any((c["kind"], c["step"], c["target"]) == (kind, step, target) for c in cases)
@@ -127,6 +141,9 @@ class CourtDuty:
         yield self._verified_event(case["step"])
         record = peer.records.get(case["step"])
         if record is None or peer.index not in peer.chain.history.rosters[max(peer.records)]:
+            return
+        if case["target"] not in record.roster:
+            peer.chain.submit("court", "vote", case["case"], *INNOCENT)
             return
         self._open_parts(case, record)
         if case["kind"] == Kind.COMPUTATION:
@@ -157,7 +174,7 @@ class CourtDuty:
         deadline_s = case["deadline"] - OPENING_SHARE * peer.job.terms.vote_s
         got = yield peer.inbox.collect("OPENING", case["case"], {opener}, deadline_s)
         if not got.complete:
-            return INNOCENT if case["kind"] == Kind.REPORT else (b"", b"", mask_bytes(1 << opener))
+            return b"", b"", mask_bytes(1 << opener)
         opened: dict[int, Commitment] = got.messages[opener].content
         position = record.position(opener)
         yield peer.spend("court", peer._aggregation_s(record))

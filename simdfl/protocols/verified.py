@@ -44,7 +44,6 @@ from simdfl.protocols.training import LabelMap, ModelState
 from simdfl.protocols.waiting import await_chain
 
 HASH_BYTES = 32
-MASS_CASE_GAS_LIMIT = 16_000_000
 PER_STEP_TOPICS = (
     "COMMIT",
     "PART",
@@ -464,10 +463,11 @@ class VerifiedPeer(Peer):
         for peer in record.contributors:
             message = got.messages.get(peer)
             if message is None:
-                absent = (int(Absence.REPORT), step, peer)
-                self.chain.submit("court", "report_absence", *absent, gas_limit=MASS_CASE_GAS_LIMIT)
+                self.chain.submit("court", "report_absence", int(Absence.REPORT), step, peer)
             elif self.job.messenger.is_authentic(message) and message.content.owners == tuple(record.roster):
                 record.reports[peer] = message.content
+        if len(record.reports) < len(record.contributors):
+            self.also(self.court_duty.check_parts(record))
 
     def _check_reports_on_own_part(self, record: StepRecord, true: np.ndarray, norms: np.ndarray) -> None:
         """V1: this aggregator holds every part that it aggregated, so it knows every right answer."""

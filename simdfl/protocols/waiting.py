@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from contracts_model import Event, Phase
 from simdfl.errors import ProtocolAborted
@@ -45,7 +45,12 @@ def await_chain(peer: VerifiedPeer, name: str, step: int, source: int, clock_rou
     called: set[Phase] = set()
     while True:
         current, deadline_s = overdue_at(peer, clock_round, phases, called)
-        found = yield peer.inbox.collect(f"chain:{name}", step, {source}, deadline_s)
+        arrived = peer.inbox.collect(f"chain:{name}", step, {source}, deadline_s)
+        known = len(peer.inbox.peek("chain:Phase", clock_round))
+        yield arrived | peer.inbox.collect("chain:Phase", clock_round, known + 1)
+        if not arrived.triggered:
+            continue
+        found: Any = arrived.value
         if found.complete:
             event: Event = found.messages[source]
             return event

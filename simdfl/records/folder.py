@@ -7,6 +7,7 @@ half-written result. An earlier run folder of the same name is replaced, anythin
 from __future__ import annotations
 
 import json
+import math
 import platform
 import shutil
 import sys
@@ -113,7 +114,9 @@ def _write_all(folder: Path, loaded: Loaded, results: dict[str, RunResult], text
         write_lines(folder / "messages.jsonl.gz", message_records(main.messages))
     if main.trace_lines:
         (folder / "trace.txt").write_text("\n".join(main.trace_lines) + "\n")
-    (folder / MARKER).write_text(json.dumps(provenance(loaded, results, wall_s), indent=2) + "\n")
+    (folder / MARKER).write_text(
+        json.dumps(provenance(loaded, results, wall_s), indent=2, allow_nan=False) + "\n"
+    )
 
 
 def _write_table(folder: Path, name: str, loaded: Loaded, results: dict[str, RunResult]) -> None:
@@ -143,8 +146,8 @@ def provenance(loaded: Loaded, results: dict[str, RunResult], wall_s: float) -> 
                 "trace_digest": result.trace_digest,
                 "trace_events": result.trace_events,
                 "simulated_s": result.simulated_s,
-                "accuracy": result.accuracy,
-                "summary": result.summary,
+                "accuracy": _figure(result.accuracy),
+                "summary": {key: _figure(value) for key, value in result.summary.items()},
             }
             for name, result in results.items()
         },
@@ -153,3 +156,8 @@ def provenance(loaded: Loaded, results: dict[str, RunResult], wall_s: float) -> 
         "libraries": {library: version(library) for library in LIBRARIES},
         "wall_s": round(wall_s, 2),
     }
+
+
+def _figure(value: Any) -> Any:
+    """Return a value for JSON, which knows no NaN: a run without any step has no time per step."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -10,7 +10,7 @@ import jax
 import jaxlib
 import numpy as np
 
-from contracts_model import Call, Job, Terms
+from contracts_model import Call, Job, Terms, threshold_for
 from simdfl import __version__
 from simdfl.chain.blockchain import Blockchain
 from simdfl.chain.host import ChainHost
@@ -18,8 +18,10 @@ from simdfl.chain.profiles import PROFILES, ChainProfile
 from simdfl.chain.transaction import Transaction
 from simdfl.crypto.beacon import BeaconScheme
 from simdfl.crypto.hashing import digest
+from simdfl.crypto.sharing import SHARINGS
 from simdfl.crypto.signatures import Keypair
 from simdfl.errors import UserError, unknown_name
+from simdfl.learning.devices import DEVICES
 from simdfl.protocols.parts import ClipSettings
 from simdfl.protocols.training import Training
 from simdfl.records.canonical import canonical_json
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
 PEER_BALANCE_WEI = 1_000 * ETHER
 OWNER_BALANCE_WEI = 1_000_000 * ETHER
 FUND_GAS_LIMIT = 200_000
+BLOCKS_PER_STEP = 3
+JUDGEMENT_BLOCKS = 4
+"""After the last dealing is posted: until it is seen, and until its dispute is included."""
 DEADLINE_BLOCKS = 5
 """Blocks that must fit into every deadline: an honest peer may need two votes included before it can act."""
 OUTSIDE_MANIFEST = {"name", "description", "adversaries", "baselines", "output", "network", "topology", "peers"}
@@ -68,7 +73,34 @@ def chain_profile(scenario: Scenario) -> ChainProfile:
                 f"contracts.{name}: {getattr(scenario.contracts, name)} s is shorter than inclusion and finality "
                 f"take on this chain; use at least {needed_s:g}"
             )
+    check_dealing_time(scenario, profile)
     return profile
+
+
+def check_dealing_time(scenario: Scenario, profile: ChainProfile) -> None:
+    """Check that dealings can be judged before they are needed.
+
+    Raises
+    ------
+    UserError
+        If the first lock, or that of a later epoch, comes before the last dispute can be included.
+    """
+    n, c = scenario.peers.count, scenario.contracts
+    device, sharing = DEVICES[scenario.peers.device], SHARINGS[scenario.beacon.scheme.removeprefix("pvss_")]
+    outputs = scenario.beacon.epoch_outputs
+    checking_s = sharing.verify_exponentiations(n, threshold_for(n)) * outputs * n * device.group_exp_s
+    block_s = (profile.finality_blocks + 1) * profile.block_time_s
+    needed_s = max(c.deal_s / 2, checking_s) + JUDGEMENT_BLOCKS * block_s
+    if c.deal_s < needed_s:
+        raise UserError(
+            f"contracts.deal_s: {c.deal_s} s is too short to check {n} dealings of {outputs} outputs and to "
+            f"dispute one; use at least {2 * needed_s:.0f} or fewer beacon.epoch_outputs"
+        )
+    if outputs * BLOCKS_PER_STEP * block_s < needed_s:
+        raise UserError(
+            f"beacon.epoch_outputs: {outputs} outputs last {outputs * BLOCKS_PER_STEP * block_s:.0f} s, but "
+            f"dealings are judged only after {needed_s:.0f} s; use more outputs or a shorter contracts.deal_s"
+        )
 
 
 def arithmetic_class(training: Training, batch_size: int) -> dict[str, Any]:

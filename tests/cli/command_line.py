@@ -15,9 +15,16 @@ QUICK = str(ROOT / "scenarios" / "quick.yaml")
 TIMEOUT_S = 120.0
 
 
-def _listen() -> None:
-    """Undo what a shell does to background jobs, which ignore Ctrl-C."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+@contextmanager
+def listening() -> Iterator[None]:
+    """Let a child hear Ctrl-C also where this process does not, as a shell's background jobs do not."""
+    previous = signal.getsignal(signal.SIGINT)
+    if previous is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
 
 
 def command(*arguments: str) -> list[str]:
@@ -38,23 +45,22 @@ def run_cli(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedPro
         text=True,
         timeout=TIMEOUT_S,
         check=False,
-        preexec_fn=_listen,
     )
 
 
 @contextmanager
 def started(*arguments: str, cwd: Path | None = None) -> Iterator[subprocess.Popen[str]]:
     """Start in a process group of its own; whatever is left of it is killed at the end."""
-    process = subprocess.Popen(
-        command(*arguments),
-        cwd=cwd,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=_listen,
-        start_new_session=True,
-    )
+    with listening():
+        process = subprocess.Popen(
+            command(*arguments),
+            cwd=cwd,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
     try:
         with process:
             yield process

@@ -90,6 +90,7 @@ def test_ones_own_adversary_from_the_working_folder(tmp_path: Path) -> None:
     assert "SILENCE IS ASKED" in done.stdout
 
 
+@pytest.mark.slow
 def test_odd_folder_names_are_printed_as_they_are(tmp_path: Path) -> None:
     done = run_cli(QUICK, "--out", "[/bold] ü", "--set", "protocol.steps=1", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
@@ -115,7 +116,11 @@ def wait_for_silence(group: int) -> None:
 
 @pytest.mark.parametrize(
     "number, to_group",
-    [(signal.SIGINT, False), (signal.SIGINT, True), (signal.SIGTERM, False)],
+    [
+        (signal.SIGINT, False),
+        (signal.SIGINT, True),
+        pytest.param(signal.SIGTERM, False, marks=pytest.mark.slow),
+    ],
     ids=["interrupt", "interrupt of the group, as a terminal sends it", "termination"],
 )
 def test_an_interrupted_run_leaves_nothing(
@@ -132,6 +137,7 @@ def test_an_interrupted_run_leaves_nothing(
     assert [path.name for path in tmp_path.iterdir()] == ["x.yaml"]
 
 
+@pytest.mark.slow
 def test_an_interrupt_while_processes_start_is_quiet_too(tmp_path: Path) -> None:
     with started(QUICK, "--out", "out", "--set", "protocol.steps=5000", cwd=tmp_path) as process:
         time.sleep(2.0)
@@ -151,6 +157,7 @@ def test_a_killed_run_leaves_no_process(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_run_ended_by_the_system_is_a_sentence(tmp_path: Path) -> None:
     """As the kernel does when memory runs out: one worker is killed."""
     with started(QUICK, "--out", "out", "--set", "protocol.steps=5000", cwd=tmp_path) as process:

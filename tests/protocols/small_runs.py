@@ -13,6 +13,7 @@ protocol: {steps: 12, validators: 2}
 peers: {count: 10}
 topology: {name: random_regular, params: {degree: 4}}
 beacon: {group: ideal, epoch_outputs: 4}
+contracts: {deal_s: 22}
 learning: {model: {name: logistic}, evaluate_every: 4}
 """
 

@@ -29,19 +29,19 @@ def test_the_phases_follow_the_paper_and_take_a_block_each() -> None:
     log = contract_events("StepOpened", "Exchange", "Final", "Locked", "Output", "EpochOpened")
     assert log == [
         (2.0, "EpochOpened"),
-        (126.0, "Locked"),
-        (128.0, "Output"),
-        (128.0, "StepOpened"),
-        (130.0, "Exchange"),
-        (132.0, "Final"),
-        (132.0, "Locked"),
-        (134.0, "Output"),
-        (134.0, "StepOpened"),
-        (136.0, "Exchange"),
-        (138.0, "Final"),
-        (138.0, "Locked"),
-        (140.0, "Output"),
-        (140.0, "StepOpened"),
+        (28.0, "Locked"),
+        (30.0, "Output"),
+        (30.0, "StepOpened"),
+        (32.0, "Exchange"),
+        (34.0, "Final"),
+        (34.0, "Locked"),
+        (36.0, "Output"),
+        (36.0, "StepOpened"),
+        (38.0, "Exchange"),
+        (40.0, "Final"),
+        (40.0, "Locked"),
+        (42.0, "Output"),
+        (42.0, "StepOpened"),
     ]
 
 
@@ -127,6 +127,8 @@ def test_baselines_train_on_the_same_network_and_start() -> None:
 
 
 def test_a_slot_of_twelve_seconds_is_one_override_away() -> None:
-    _, result = run_small("chain.block_time_s=12", "protocol.steps=3", attack("withhold_aggregate", 1))
+    _, result = run_small(
+        "chain.block_time_s=12", "contracts.deal_s=120", "protocol.steps=3", attack("withhold_aggregate", 1)
+    )
     assert result.completed
     assert result.summary["step_s"] >= 36.0

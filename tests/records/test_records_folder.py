@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -115,13 +117,21 @@ def test_provenance_ties_the_folder_to_the_run(run_folder: Path) -> None:
     }
 
 
+def test_provenance_of_a_run_without_a_step_is_json(tmp_path: Path) -> None:
+    loaded, results = small_run()
+    summary = {**results["main"].summary, "step_s": float("nan")}
+    results = {**results, "main": replace(results["main"], accuracy=float("nan"), steps=[], summary=summary)}
+    write_run(tmp_path / "run", loaded, results, "", WALL_S)
+    text = (tmp_path / "run" / "provenance.json").read_text()
+    main = json.loads(text, parse_constant=pytest.fail)["runs"]["main"]
+    assert (main["accuracy"], main["summary"]["step_s"]) == (None, None)
+
+
 def test_model_is_the_final_one(run_folder: Path) -> None:
     assert np.array_equal(np.load(run_folder / "model.npy"), small_run()[1]["main"].params)
 
 
 def test_trace_gives_the_digest(run_folder: Path) -> None:
-    import hashlib
-
     lines = (run_folder / "trace.txt").read_text().splitlines()
     result = small_run()[1]["main"]
     assert len(lines) == result.trace_events

@@ -63,6 +63,11 @@ class Beacon(Contract):
         """Return the epoch in which an output was dealt."""
         return output // self.terms.epoch_outputs
 
+    def outputs_of(self, epoch: int) -> range:
+        """Return the outputs dealt in an epoch; the last one ends with the job."""
+        count = self.terms.epoch_outputs
+        return range(epoch * count, min((epoch + 1) * count, self.terms.steps + 1))
+
     def open_epoch(self, ctx: Context, epoch: int) -> None:
         """Fix the receivers and threshold of an epoch and let everybody deal for it."""
         self.enter()
@@ -124,7 +129,7 @@ class Beacon(Contract):
         leaf = ctx.sha256(digest + commitment)
         for _ in path:
             ctx.sha256(bytes(65))
-        size = self.terms.epoch_outputs
+        size = len(self.outputs_of(epoch))
         root = self.roots[(epoch, dealer)]
         ctx.require(root and ctx.host.verify_path(root, leaf, position, size, path), "not in the posted root")
 

@@ -334,7 +334,7 @@ class Court(Contract):
 def offence(kind: Kind, is_target: bool) -> str:
     """Return the reason recorded with a ban."""
     if kind == Kind.COMPUTATION:
-        return "validator: wrong gradient or report"
+        return "failed validation"
     if kind == Kind.REPORT:
         return "V1: false report"
     return "CheckAveraging: wrong aggregate" if is_target else "CheckAveraging: false report"

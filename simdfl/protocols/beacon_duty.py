@@ -101,7 +101,7 @@ class BeaconDuty:
         peer, job = self.peer, self.peer.job
         threshold = threshold_for(len(receivers))
         per_output = job.scheme.sharing.deal_exponentiations(len(receivers), threshold)
-        duration_s = per_output * job.terms.epoch_outputs * peer.device.group_exp_s
+        duration_s = per_output * len(self._outputs(epoch)) * peer.device.group_exp_s
         yield peer.spend("beacon", duration_s)
         transcripts, commitments = [], []
         for output in self._outputs(epoch):
@@ -120,7 +120,7 @@ class BeaconDuty:
 
     def _outputs(self, epoch: int) -> range:
         count = self.peer.job.terms.epoch_outputs
-        return range(epoch * count, (epoch + 1) * count)
+        return range(epoch * count, min((epoch + 1) * count, self.peer.job.terms.steps + 1))
 
     def _check_dealings(self, epoch: int, receivers: list[int], opened_s: float) -> Life:
         """Check every other dealer's batch; dispute what is wrong, vote absent what never came.
@@ -134,7 +134,7 @@ class BeaconDuty:
         threshold = threshold_for(len(receivers))
         per_output = job.scheme.sharing.verify_exponentiations(len(receivers), threshold)
         yield peer.spend(
-            "beacon", per_output * job.terms.epoch_outputs * len(receivers) * peer.device.group_exp_s
+            "beacon", per_output * len(self._outputs(epoch)) * len(receivers) * peer.device.group_exp_s
         )
         yield peer.env.sleep(max(0.0, closed_s - peer.env.now))
         for dealer, posted in peer.chain.history.dealing_roots[epoch].items():

@@ -55,14 +55,8 @@ def summary_text(scenario: Scenario, results: dict[str, RunResult]) -> str:
 
 
 def _accuracy_table(results: dict[str, RunResult]) -> Table:
-    table = _table(
-        "Accuracy on the test records (lowest: after the first fifth)",
-        "run",
-        "protocol",
-        "attacked",
-        "final",
-        "lowest",
-    )
+    headings = ("run", "protocol", "attacked", "final", "lowest, later")
+    table = _table("Accuracy on the test records", *headings)
     for name, result in results.items():
         values = [row["accuracy"] for row in result.steps if row["accuracy"] is not None]
         late = values[len(values) // 5 :]
@@ -91,7 +85,7 @@ def _removals_table(main: RunResult) -> Table:
 def _table(title: str, *headings: str) -> Table:
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for heading in headings:
-        numeric = heading in ("step", "time", "peer", "by", "final", "lowest")
+        numeric = heading in ("step", "time", "peer", "by", "final", "lowest, later")
         table.add_column(heading, justify="right" if numeric else "left", overflow="fold")
     return table
 

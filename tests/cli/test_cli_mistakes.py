@@ -132,6 +132,7 @@ SIZES = [
         "chain.block_time_s=100",
         "contracts.register_s: 90 s is shorter than inclusion and finality take on this chain",
     ),
+    ("beacon.epoch_outputs=2", "beacon.epoch_outputs: 2 outputs last 12 s, but dealings are judged only after"),
     ("peers.count=3", "peers.count: got 3; allowed is a whole number of at least 4"),
     ("protocol.steps=0", "--set protocol.steps: got 0; allowed is a whole number of at least 1"),
 ]

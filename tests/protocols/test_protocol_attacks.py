@@ -6,7 +6,7 @@ import pytest
 from small_runs import attack, reasons, removed, run_small
 
 STEPS = "protocol.steps=30"
-MISCOMPUTED = "validator: wrong gradient or report"
+MISCOMPUTED = "failed validation"
 
 BANNED_FOR = {
     "sign_flip": {MISCOMPUTED},

@@ -16,6 +16,7 @@ protocol: {steps: 6, validators: 2}
 peers: {count: 10}
 topology: {name: random_regular, params: {degree: 4}}
 beacon: {group: ideal, epoch_outputs: 4}
+contracts: {deal_s: 22}
 learning: {model: {name: logistic}, evaluate_every: 2}
 adversaries: [{name: sign_flip, count: 3, params: {scale: 3.0}}]
 output: {trace: full}

@@ -147,7 +147,7 @@ class CourtDuty:
             return
         self._open_parts(case, record)
         if case["kind"] == Kind.COMPUTATION:
-            yield peer.spend("court", peer._gradient_s())
+            yield peer.spend("court", peer.gradient_s())
             verdict = self._judge_computation(record, case["target"])
         else:
             verdict = yield from self._judge_opened(case, record)
@@ -177,7 +177,7 @@ class CourtDuty:
             return b"", b"", mask_bytes(1 << opener)
         opened: dict[int, Commitment] = got.messages[opener].content
         position = record.position(opener)
-        yield peer.spend("court", peer._aggregation_s(record))
+        yield peer.spend("court", peer.exchange_duty.aggregation_s(record))
         if case["kind"] == Kind.REPORT:
             return self._judge_report(record, case["target"], position, opened)
         return self._judge_aggregation(record, case["target"], position, opened)

@@ -49,6 +49,10 @@ class VerifiedJob:
         return self.math.commitment((state.digest, seed), self.training.gradient(state, seed), n_parts)
 
 
+class Removed(Exception):
+    """A peer finds itself outside the roster."""
+
+
 @dataclass
 class StepRecord:
     """What one peer knows of one step; kept for the dispute window.

@@ -13,7 +13,8 @@ from small_runs import attack, build_small, reasons, removed, run_small
 import contracts_model.ledger as ledger_module
 from contracts_model.draw import draw_validators
 from simdfl.protocols.court_duty import CourtDuty
-from simdfl.protocols.verified import VerifiedPeer
+from simdfl.protocols.exchange_duty import ExchangeDuty
+from simdfl.protocols.verification_duty import VerificationDuty
 from simdfl.world import RunResult, World
 
 UNVALIDATED = "protocol.validators=0"
@@ -55,12 +56,12 @@ def test_a_shift_is_caught_when_the_beacon_opens_after_the_aggregates() -> None:
 
 
 def test_with_projections_known_before_the_aggregates_the_shift_passes(monkeypatch: pytest.MonkeyPatch) -> None:
-    in_order = VerifiedPeer.project
+    in_order = VerificationDuty.project
 
-    def project_on_known_directions(self: VerifiedPeer, step: int, randomness: bytes) -> Any:
-        return in_order(self, step, self.records[step].randomness)
+    def project_on_known_directions(self: VerificationDuty, step: int, randomness: bytes) -> Any:
+        return in_order(self, step, self.peer.records[step].randomness)
 
-    monkeypatch.setattr(VerifiedPeer, "project", project_on_known_directions)
+    monkeypatch.setattr(VerificationDuty, "project", project_on_known_directions)
     world, result = run_orthogonal_shift()
     assert len(harm(world, result)[0]) == 1
     assert result.removals == []
@@ -116,13 +117,13 @@ def test_a_part_that_contradicts_its_hash_counts_as_not_sent() -> None:
 def test_without_comparing_hashes_a_gradient_that_nobody_committed_to_gets_in(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def accept_anything(self: VerifiedPeer, record: Any, peer: int, position: int) -> bool:
-        part = self.inbox.peek("PART", record.step).get(peer)
+    def accept_anything(self: ExchangeDuty, record: Any, peer: int, position: int) -> bool:
+        part = self.peer.inbox.peek("PART", record.step).get(peer)
         if part is not None:
             record.commitments[peer] = part.content[0]
         return part is not None
 
-    monkeypatch.setattr(VerifiedPeer, "_has_part", accept_anything)
+    monkeypatch.setattr(ExchangeDuty, "_has_part", accept_anything)
     world, result = run_small(UNVALIDATED, attack("wrong_part", 1))
     assert len(harm(world, result)[0]) == 1
     assert result.removals == []
@@ -138,7 +139,7 @@ def test_v1_catches_lies_that_cancel() -> None:
 
 
 def test_without_v1_lies_that_cancel_pass(skip: Any) -> None:
-    skip(VerifiedPeer, "_check_reports_on_own_part")
+    skip(VerificationDuty, "_check_reports_on_own_part")
     world, result = run_small(UNVALIDATED, own("CancellingLies", 2))
     assert len(harm(world, result)[0]) == 2
 
@@ -149,7 +150,7 @@ def test_v2_catches_a_shift() -> None:
 
 
 def test_without_v2_a_shift_passes(skip: Any) -> None:
-    skip(VerifiedPeer, "_check_sums")
+    skip(VerificationDuty, "_check_sums")
     world, result = run_small(UNVALIDATED, own("PlainShift"))
     assert len(harm(world, result)[0]) == 1
 
@@ -164,7 +165,7 @@ def test_v3_catches_a_covered_shift_beyond_its_bound() -> None:
 
 
 def test_without_v3_a_covered_shift_of_any_size_passes(skip: Any) -> None:
-    skip(VerifiedPeer, "_check_own_distances")
+    skip(VerificationDuty, "_check_own_distances")
     world, result = run_small(UNVALIDATED, COVERED)
     assert len(harm(world, result)[0]) == 2
 

@@ -1,0 +1,187 @@
+"""EXCHANGE, AGGREGATE and LOCK: parts travel to their aggregators, aggregates to everybody, and become final.
+
+A part counts if it matches the signed, posted hash of its contributor. Who misses a part leaves together with its
+contributor (ELIMINATE) and aggregation starts again without both. An aggregate counts if it matches its posted
+hash; who misses one asks the others, and what a majority never got is void for all.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from contracts_model import Phase
+from contracts_model.court import Absence
+from simdfl.chain.history import mask_members
+from simdfl.kernel.actor import Life
+from simdfl.network import Message, Traffic
+from simdfl.peers.behaviour import Turn
+from simdfl.protocols.job import Removed, StepRecord
+from simdfl.protocols.parts import Commitment, admissible, make_aggregate
+from simdfl.protocols.waiting import await_chain
+
+if TYPE_CHECKING:
+    from simdfl.protocols.verified import VerifiedPeer
+
+LOCK_PATIENCE = 8.0
+"""Part of the reveal's time after which a missing aggregate is asked for, and again until it is voted absent."""
+
+
+class ExchangeDuty:
+    """The exchange side of one peer's life.
+
+    Parameters
+    ----------
+    peer : VerifiedPeer
+        Whose duty it is.
+    """
+
+    def __init__(self, peer: VerifiedPeer) -> None:
+        self.peer = peer
+        peer.inbox.listen("WANT", self._serve_want)
+
+    # ---- EXCHANGE and AGGREGATE
+
+    def exchange_and_aggregate(self, record: StepRecord) -> Life:
+        """EXCHANGE parts, AGGREGATE one's own over all contributors; start again when a pair was eliminated."""
+        step = record.step
+        event = yield from await_chain(self.peer, "Exchange", step, 0, step + 1, Phase.COMMIT)
+        self._send_parts(record)
+        final = None
+        while final is None:
+            record.attempt = event.fields["attempt"]
+            record.contributors = mask_members(event.fields["contributors"])
+            if self.peer.index in mask_members(event.fields["dropped"]):
+                raise Removed("eliminated")
+            yield from self._aggregate_attempt(record)
+            event, final = yield from self._next_attempt_or_final(record)
+
+    def _send_parts(self, record: StepRecord) -> None:
+        own = self.peer.inbox.peek("COMMIT", record.step).get(self.peer.index)
+        if own is None:
+            return
+        turn = self.peer.turn(record)
+        commitment: Commitment = own.content
+        instead = self.peer.behaviour.sent_gradient(turn)
+        if instead is not None:
+            commitment = self.peer.commit_to(record, instead)
+        for position, owner in enumerate(record.roster):
+            if owner == self.peer.index or self.peer.behaviour.sends_part(turn, owner):
+                content = (commitment, position)
+                size = commitment.part_bytes
+                part = Message("PART", record.step, self.peer.index, content, size, Traffic.GRADIENT)
+                self.peer.network.send(part, owner)
+
+    def _aggregate_attempt(self, record: StepRecord) -> Life:
+        """Collect the parts; with all of them publish the aggregate, else leave with who sent none."""
+        step = record.step
+        deadline_s = self.peer.phase_deadline(step, Phase.AGGREGATE) - self.peer.job.terms.aggregate_s / 2
+        moved = self.peer.inbox.collect("chain:Exchange", step, {record.attempt + 1})
+        for topic in ("COMMIT", "PART"):
+            yield self.peer.inbox.collect(topic, step, record.contributors, deadline_s) | moved
+            if moved.triggered:
+                return
+        position = record.position(self.peer.index)
+        missing = [peer for peer in record.contributors if not self._has_part(record, peer, position)]
+        size = 4 * self.peer.job.training.n_parameters // len(record.roster) * len(record.contributors)
+        yield self.peer.spend(
+            "hash", self.peer.device.hash_s(size) + len(record.contributors) * self.peer.device.verify_s
+        )
+        turn = self.peer.turn(record)
+        for other in self.peer.behaviour.eliminates(turn, missing)[:1]:
+            self.peer.chain.submit("ledger", "eliminate", step, other)
+        if not missing:
+            yield self.peer.spend("aggregation", self.aggregation_s(record))
+            self._publish_aggregate(record, turn)
+
+    def _has_part(self, record: StepRecord, peer: int, position: int) -> bool:
+        """Return whether this peer's part arrived and matches its signed, posted commitment."""
+        commitment = self.peer.court_duty.posted_commitment(record.step, peer)
+        part = self.peer.inbox.peek("PART", record.step).get(peer)
+        if commitment is None or part is None:
+            return False
+        record.commitments[peer] = commitment
+        sent, where = part.content
+        return bool(where == position and sent.hashes[position] == commitment.hashes[position])
+
+    def aggregation_s(self, record: StepRecord) -> float:
+        """Gram matrix and a few passes over the contributions of one part."""
+        contributors = len(record.contributors)
+        size = self.peer.job.training.n_parameters / len(record.roster)
+        return 2.0 * contributors * (contributors + 10) * size / self.peer.device.flops_per_s
+
+    def _publish_aggregate(self, record: StepRecord, turn: Turn) -> None:
+        commitments = [record.commitments[peer] for peer in record.contributors]
+        right = self.peer.job.math.aggregate(commitments)[record.position(self.peer.index)]
+        values = self.peer.behaviour.aggregate(turn, right.values)
+        aggregate = right if values is right.values else make_aggregate(admissible(values))
+        self.peer.chain.submit("ledger", "aggregate", record.step, record.attempt, aggregate.hash)
+        topic, size = f"VALUE{record.attempt}", 4 * len(aggregate.values)
+        message = Message(topic, record.step, self.peer.index, aggregate, size, Traffic.GRADIENT)
+        for peer in record.roster:
+            if peer == self.peer.index or self.peer.behaviour.sends_aggregate(turn, peer):
+                self.peer.network.send(message, peer)
+
+    def _next_attempt_or_final(self, record: StepRecord) -> Life:
+        step, attempt = record.step, record.attempt
+        again = self.peer.inbox.collect("chain:Exchange", step, {attempt + 1})
+        final = self.peer.env.process(await_chain(self.peer, "Final", step, 0, step + 1, Phase.AGGREGATE))
+        yield again | final
+        if again.triggered and again.value is not None:
+            return again.value.messages[attempt + 1], None
+        return None, final.value
+
+    # ---- LOCK
+
+    def lock(self, record: StepRecord) -> Life:
+        """LOCK: the aggregates are final on chain; hold them all before opening one's secret."""
+        step, topic = record.step, f"VALUE{record.attempt}"
+        posted = self.peer.chain.history.aggregates[(step, record.attempt)]
+        void = mask_members(self.peer.inbox.peek("chain:Final", step)[0].fields["void"])
+        owners = [owner for owner in record.roster if owner not in void]
+        patience_s = self.peer.job.terms.reveal_s / LOCK_PATIENCE
+        yield self.peer.inbox.collect(topic, step, owners, self.peer.env.now + patience_s)
+        for owner in owners:
+            if not self._has_value(topic, step, owner, posted):
+                yield from self._fetch(topic, record, owner, posted, patience_s)
+
+    def _has_value(self, topic: str, step: int, owner: int, posted: dict[int, bytes]) -> bool:
+        message = self.peer.inbox.peek(topic, step).get(owner)
+        return message is not None and message.content.hash == posted[owner]
+
+    def _fetch(
+        self, topic: str, record: StepRecord, owner: int, posted: dict[int, bytes], patience_s: float
+    ) -> Life:
+        """Ask everybody for an aggregated part; if nobody has it, vote it absent and wait for the verdict.
+
+        One honest holder is enough. Where a majority votes it absent the part is void for all, also for those
+        who have it: what counts is decided on chain.
+        """
+        step = record.step
+        voided = self.peer.inbox.collect("chain:PartVoided", step, {owner})
+        until_s, voted = self.peer.env.now + patience_s, False
+        for peer in record.roster:
+            if peer not in (self.peer.index, owner):
+                self.peer.network.send(
+                    Message("WANT", step, self.peer.index, (topic, owner), 8, Traffic.CONTROL), peer
+                )
+        while not voided.triggered and not self._has_value(topic, step, owner, posted):
+            self.peer.inbox.discard(topic, step, owner)
+            yield self.peer.inbox.collect(topic, step, {owner}, None if voted else until_s) | voided
+            if not voted and self.peer.env.now >= until_s and not self._has_value(topic, step, owner, posted):
+                absent = (int(Absence.AGGREGATE), step, owner)
+                self.peer.chain.submit("court", "report_absence", *absent)
+                voted = True
+
+    def settle(self, record: StepRecord) -> None:
+        """Take the aggregates as the chain settled them: a part can become void until the beacon opens."""
+        step = record.step
+        void = set(mask_members(self.peer.inbox.peek("chain:Final", step)[0].fields["void"]))
+        void |= set(self.peer.inbox.peek("chain:PartVoided", step))
+        values = self.peer.inbox.peek(f"VALUE{record.attempt}", step)
+        record.aggregates = [None if owner in void else values[owner].content for owner in record.roster]
+
+    def _serve_want(self, step: int, sender: int, message: Message) -> None:
+        topic, owner = message.content
+        held = self.peer.inbox.peek(topic, step).get(owner)
+        if held is not None:
+            self.peer.network.send(held, sender, source=self.peer.index)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 import jax.numpy as jnp
+from pydantic import TypeAdapter, ValidationError
 
 from simdfl.errors import UserError, nearest, unknown_name
 
@@ -94,20 +95,50 @@ def make_schedule(rate: float | Mapping[str, Any]) -> Schedule:
     return bind("optimiser.learning_rate", SCHEDULES[name], params)
 
 
-def bind(where: str, factory: Callable[..., T], params: Mapping[str, Any]) -> T:
-    """Call `factory` with `params`, turning an unknown or missing parameter into a :class:`UserError`."""
-    signature = inspect.signature(factory)
-    for key in params:
-        if key not in signature.parameters:
-            known = ", ".join(signature.parameters)
+def bind(
+    where: str, factory: Callable[..., T], params: Mapping[str, Any], given: Mapping[str, Any] | None = None
+) -> T:
+    """Call `factory` with a user's `params`, strictly.
+
+    Parameters
+    ----------
+    where : str
+        Key path for messages.
+    factory : callable
+        What is on the shelf; its annotations are the allowed types.
+    params : mapping
+        From the user.
+    given : mapping, optional
+        Arguments that are not the user's business and are not offered to them.
+
+    Raises
+    ------
+    UserError
+        If a parameter is unknown, missing or of the wrong type.
+    """
+    given = given or {}
+    offered = {key: p for key, p in inspect.signature(factory).parameters.items() if key not in given}
+    hints = get_type_hints(factory)
+    for key, value in params.items():
+        if key not in offered:
+            known = ", ".join(offered) or "none"
             raise UserError(
-                f"{where}: unknown parameter {key!r}{nearest(key, signature.parameters)}; "
-                f"known parameters: {known}"
+                f"{where}: unknown parameter {key!r}{nearest(key, offered)}; known parameters: {known}"
             )
-    for key, parameter in signature.parameters.items():
+        _check_type(f"{where}.{key}", value, hints.get(key, Any), offered[key])
+    for key, parameter in offered.items():
         if parameter.default is parameter.empty and key not in params:
             raise UserError(f"{where}: parameter {key!r} is missing")
-    return factory(**params)
+    return factory(**given, **params)
+
+
+def _check_type(where: str, value: Any, hint: Any, parameter: inspect.Parameter) -> None:
+    """Raise :class:`UserError` unless `value` has the annotated type; an int will do for a float."""
+    try:
+        TypeAdapter(hint).validate_python(value, strict=True)
+    except ValidationError as error:
+        allowed = str(parameter.annotation).replace("Sequence[int]", "a list of whole numbers")
+        raise UserError(f"{where}: got {value!r}; allowed is {allowed}") from error
 
 
 def _require(holds: bool, name: str, value: float, allowed: str) -> None:

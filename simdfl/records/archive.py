@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from simdfl.canonical import canonical_json
 from simdfl.chain.blockchain import Block
 from simdfl.chain.transaction import Receipt
 from simdfl.network import Message
 from simdfl.protocols.beacon_duty import DealtEpoch
 from simdfl.protocols.parts import Commitment, Report
-from simdfl.records.canonical import canonical_json
 
 
 def write_lines(path: Path, values: Iterable[Any]) -> None:

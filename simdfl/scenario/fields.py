@@ -107,6 +107,13 @@ def first_repeated(items: Sequence[int]) -> int | None:
 Count = Annotated[int, Field(ge=1, le=MAX_WHOLE)]
 Whole = Annotated[int, Field(ge=0, le=MAX_WHOLE)]
 Wei = Annotated[int, Field(ge=0, le=MAX_WEI)]
+Lanes = Annotated[int, Field(ge=1, le=4096)]
+BlockGas = Annotated[int, Field(ge=2_000_000, le=MAX_WHOLE)]
+Fee = Annotated[int, Field(ge=0, le=10**18)]
+Mbps = Annotated[float, Field(ge=1e-3, le=1e6)]
+Spread = Annotated[float, Field(ge=0, le=3)]
+Milliseconds = Annotated[float, Field(ge=0, le=60_000)]
+BlockTime = Annotated[float, Field(ge=0.05, le=3600)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Radius = Annotated[

@@ -11,14 +11,21 @@ from pydantic import Field
 
 from simdfl.scenario.fields import (
     PARAMS,
+    BlockGas,
+    BlockTime,
     Count,
+    Fee,
     Folder,
+    Lanes,
+    Mbps,
+    Milliseconds,
     NotNegative,
     Params,
     Positive,
     Radius,
     Section,
     ShelfName,
+    Spread,
     Wei,
     Whole,
 )
@@ -59,7 +66,7 @@ class Peers(Section):
 
     count: int = Field(default=16, ge=4, le=100_000, description="Peers at the start (n).")
     device: ShelfName = Field(default="laptop_cpu", description="Device profile of a peer, a name on the shelf.")
-    speed_spread: NotNegative = Field(
+    speed_spread: Spread = Field(
         default=0.0, description="Standard deviation of the logarithm of the peers' compute times, no unit."
     )
 
@@ -77,19 +84,17 @@ class Network(Section):
     latency: ShelfName = Field(default="simblock_2019", description="Table of latencies between regions.")
     shares: ShelfName = Field(default="bitcoin_2019", description="Table of the share of peers in each region.")
     bandwidth: ShelfName = Field(default="simblock_2019", description="Table of access bandwidths by region.")
-    uplink_mbps: Positive | None = Field(
-        default=None, description="Every peer's upload, Mbit/s; null: the table."
-    )
-    downlink_mbps: Positive | None = Field(
+    uplink_mbps: Mbps | None = Field(default=None, description="Every peer's upload, Mbit/s; null: the table.")
+    downlink_mbps: Mbps | None = Field(
         default=None, description="Every peer's download, Mbit/s; null: the table."
     )
-    latency_ms: NotNegative | None = Field(
+    latency_ms: Milliseconds | None = Field(
         default=None, description="One-way latency between any two peers, ms; null: the table."
     )
-    access_latency_ms: NotNegative = Field(default=2.0, description="What each access line adds each way, ms.")
+    access_latency_ms: Milliseconds = Field(default=2.0, description="What each access line adds each way, ms.")
     jitter: NotNegative = Field(default=1.0, description="Factor on the table's jitter, no unit; 0 is none.")
     loss: float = Field(default=0.0, ge=0, lt=1, description="Probability that a packet is lost and resent.")
-    validate_ms: NotNegative = Field(default=0.1, description="Time to check a message before relaying it, ms.")
+    validate_ms: Milliseconds = Field(default=0.1, description="Time to check a message before relaying it, ms.")
 
 
 class DatasetConfig(Section):
@@ -134,7 +139,7 @@ class Learning(Section):
     batch_size: Count = Field(default=32, description="Samples in one gradient.")
     optimiser: OptimiserConfig = Field(default_factory=OptimiserConfig, description="The optimiser.")
     evaluate_every: Count = Field(default=10, description="Steps between evaluations on the test records.")
-    lanes: Count | None = Field(default=None, description="Gradients computed together; null: the model's.")
+    lanes: Lanes | None = Field(default=None, description="Gradients computed together; null: the model's.")
 
 
 class Beacon(Section):
@@ -154,11 +159,11 @@ class Chain(Section):
     """The blockchain; null keeps the profile's value."""
 
     profile: ShelfName = Field(default="app_chain", description="Chain profile, a name on the shelf.")
-    block_time_s: Positive | None = Field(default=None, description="Mean time between blocks, s.")
-    gas_limit: Count | None = Field(default=None, description="Gas that fits into one block.")
+    block_time_s: BlockTime | None = Field(default=None, description="Mean time between blocks, s.")
+    gas_limit: BlockGas | None = Field(default=None, description="Gas that fits into one block.")
     finality_blocks: Whole | None = Field(default=None, description="Blocks until a block counts as final.")
-    base_fee_wei: Wei | None = Field(default=None, description="Base fee at the start, wei per gas.")
-    access_latency_ms: NotNegative = Field(
+    base_fee_wei: Fee | None = Field(default=None, description="Base fee at the start, wei per gas.")
+    access_latency_ms: Milliseconds = Field(
         default=50.0, description="One-way latency between peer and chain, ms."
     )
 

@@ -170,14 +170,14 @@ def _make_model(scenario: Scenario, input_shape: tuple[int, ...], n_classes: int
         params["lanes"] = section.lanes
     factory = _shelf("learning.model.name", section.model.name, MODELS)
     shape: dict[str, Any] = {"input_shape": input_shape, "n_classes": n_classes}
-    return bind("learning.model.params", factory, {**shape, **params})
+    return bind("learning.model.params", factory, params, shape)
 
 
 def _make_training(scenario: Scenario, rng: Rng) -> tuple[Training, list[str]]:
     section = scenario.learning
     load = _shelf("learning.dataset.name", section.dataset.name, DATASETS)
-    given = {"rng": rng.stream("dataset"), **section.dataset.params}
-    dataset = bind("learning.dataset.params", load, given)
+    given = {"rng": rng.stream("dataset")}
+    dataset = bind("learning.dataset.params", load, section.dataset.params, given)
     model = _make_model(scenario, dataset.input_shape, dataset.n_classes)
     engine = GradientEngine(model, dataset, section.batch_size)
     notice = engine.self_test(rng.stream("self-test"))

@@ -12,6 +12,7 @@ import numpy as np
 
 from contracts_model import Call, Job, Terms, threshold_for
 from simdfl import __version__
+from simdfl.canonical import canonical_json
 from simdfl.chain.blockchain import Blockchain
 from simdfl.chain.host import ChainHost
 from simdfl.chain.profiles import PROFILES, ChainProfile
@@ -24,7 +25,6 @@ from simdfl.errors import UserError, unknown_name
 from simdfl.learning.devices import DEVICES
 from simdfl.protocols.parts import ClipSettings
 from simdfl.protocols.training import Training
-from simdfl.records.canonical import canonical_json
 from simdfl.scenario import Scenario
 from simdfl.units import ETHER
 

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from recorded_run import small_run, write_small
 
+from simdfl.canonical import canonical_json
 from simdfl.crypto.encoding import Writer
 from simdfl.crypto.hashing import digest
 from simdfl.crypto.merkle import merkle_root
 from simdfl.crypto.signatures import recover
-from simdfl.records.canonical import canonical_json
 
 Lines = list[dict[str, Any]]
 

@@ -150,15 +150,26 @@ class BeaconDuty:
     ) -> None:
         """Check the dealings of one epoch; the first wrong one is enough for a proof."""
         peer, job = self.peer, self.peer.job
-        keys = self._keys(receivers)
+        wrong = job.batch_verdicts.get(
+            (epoch, dealer, dealt.root), lambda: self._first_wrong(epoch, receivers, threshold, dealer, dealt)
+        )
+        if wrong is not None and dealer != peer.index and peer.behaviour.disputes(dealer):
+            path = list(merkle_path(dealt.leaves, wrong))
+            output = self._outputs(epoch)[wrong]
+            evidence = (dealt.transcripts[wrong], dealt.commitments[wrong], path)
+            peer.also(self._dispute(output, dealer, *evidence))
+
+    def _first_wrong(
+        self, epoch: int, receivers: list[int], threshold: int, dealer: int, dealt: DealtEpoch
+    ) -> int | None:
+        """Return the position of the first invalid dealing of a batch, or None."""
+        job, keys = self.peer.job, self._keys(receivers)
         for position, output in enumerate(self._outputs(epoch)):
             context = dealing_context(job.terms.job_digest, output, dealer)
-            transcript, commitment = dealt.transcripts[position], dealt.commitments[position]
-            if not job.scheme.verify_dealing(context, keys, threshold, transcript, commitment):
-                if dealer != peer.index and peer.behaviour.disputes(dealer):
-                    path = list(merkle_path(dealt.leaves, position))
-                    peer.also(self._dispute(output, dealer, transcript, commitment, path))
-                return
+            proof = (dealt.transcripts[position], dealt.commitments[position])
+            if not job.scheme.verify_dealing(context, keys, threshold, *proof):
+                return position
+        return None
 
     def _dispute(self, output: int, dealer: int, transcript: bytes, commitment: bytes, path: list[bytes]) -> Life:
         """Prove a dealing wrong; the ranks take turns of a block, so that one proof is enough as a rule."""

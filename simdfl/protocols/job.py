@@ -9,6 +9,7 @@ import numpy as np
 
 from contracts_model import Terms
 from simdfl.crypto.beacon import BeaconScheme
+from simdfl.memo import Memo
 from simdfl.peers.peer import Messenger
 from simdfl.protocols.parts import Aggregate, Commitment, PartMath, Report
 from simdfl.protocols.training import LabelMap, ModelState, Training
@@ -21,7 +22,7 @@ class VerifiedJob:
     """The job manifest and the shared, pure machinery behind it.
 
     ``report_s`` is how long peers wait for each other's reports before they vote somebody absent;
-    ``beacon_keys`` are the registered keys by peer.
+    ``beacon_keys`` are the registered keys by peer, ``batch_verdicts`` what is known of published dealings.
     """
 
     terms: Terms
@@ -33,6 +34,7 @@ class VerifiedJob:
     trace: Tracer
     report_s: int
     beacon_keys: dict[int, bytes] = field(default_factory=dict)
+    batch_verdicts: Memo = field(default_factory=lambda: Memo(4096), repr=False)
 
     def gradient(
         self, state: ModelState, randomness: bytes, step: int, peer: int, label_map: LabelMap | None = None

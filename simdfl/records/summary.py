@@ -27,6 +27,13 @@ def print_summary(console: Console, scenario: Scenario, results: dict[str, RunRe
         f"[bold]{scenario.name}[/bold]: {scenario.protocol.steps} steps, {n} peers, {b} of them Byzantine, "
         f"seed {scenario.seed}; {escape(main.outcome)}"
     )
+    overlay = main.summary["overlay"]
+    console.print(
+        f"Overlay {scenario.topology.name}: {overlay['links']} links, diameter {overlay['diameter']}, "
+        f"spectral gap {overlay['spectral_gap']:.3f}; {scenario.chain.profile} chain, {scenario.beacon.scheme} beacon over "
+        f"{scenario.beacon.group}",
+        soft_wrap=True,
+    )
     console.print(_accuracy_table(results))
     if main.removals:
         console.print(_removals_table(main))

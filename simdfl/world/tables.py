@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from contracts_model.registry import Standing
 from simdfl.network import Traffic
 from simdfl.trace import trace_line
 from simdfl.world.result import Row, RunResult
+from topologies.measures import measure
 
 if TYPE_CHECKING:
     from simdfl.world.build import World
@@ -136,6 +138,7 @@ def summarise(world: World, steps: list[Row]) -> dict[str, Any]:
         "engine": vars(world.training.engine.stats),
         "transmissions": world.network.transport.transmissions,
         "distinct_models": max((row["distinct_models"] for row in steps), default=0),
+        "overlay": asdict(measure(world.network.overlay)),
         "notices": world.notices,
     }
 

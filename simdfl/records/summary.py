@@ -27,13 +27,7 @@ def print_summary(console: Console, scenario: Scenario, results: dict[str, RunRe
         f"[bold]{scenario.name}[/bold]: {scenario.protocol.steps} steps, {n} peers, {b} of them Byzantine, "
         f"seed {scenario.seed}; {escape(main.outcome)}"
     )
-    overlay = main.summary["overlay"]
-    console.print(
-        f"Overlay {scenario.topology.name}: {overlay['links']} links, diameter {overlay['diameter']}, "
-        f"spectral gap {overlay['spectral_gap']:.3f}; {scenario.chain.profile} chain, {scenario.beacon.scheme} beacon over "
-        f"{scenario.beacon.group}",
-        soft_wrap=True,
-    )
+    console.print(_setting_sentence(scenario, main), soft_wrap=True)
     console.print(_accuracy_table(results))
     if main.removals:
         console.print(_removals_table(main))
@@ -52,6 +46,18 @@ def print_summary(console: Console, scenario: Scenario, results: dict[str, RunRe
     for notice in main.summary["notices"]:
         console.print(f"Note: {escape(notice)}", soft_wrap=True)
     console.print(f"Trace digest {main.trace_digest}")
+
+
+def _setting_sentence(scenario: Scenario, main: RunResult) -> str:
+    """Return what the run took place on."""
+    overlay = main.summary["overlay"]
+    sentence = (
+        f"Overlay {scenario.topology.name}: {overlay['links']} links, diameter {overlay['diameter']}, "
+        f"spectral gap {overlay['spectral_gap']:.3f}"
+    )
+    if not main.blocks:
+        return sentence
+    return f"{sentence}; chain {scenario.chain.profile}; {scenario.beacon.scheme} over {scenario.beacon.group}"
 
 
 def summary_text(scenario: Scenario, results: dict[str, RunResult]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from contracts_model.court import message_digest
@@ -12,6 +13,7 @@ from simdfl.crypto.signatures import Keypair, recover
 from simdfl.kernel import Actor, Environment
 from simdfl.kernel.actor import Life
 from simdfl.learning.devices import DeviceProfile
+from simdfl.learning.gradients import GradientEngine
 from simdfl.memo import Memo
 from simdfl.network import Message, Network, Traffic
 from simdfl.peers.behaviour import Behaviour
@@ -19,8 +21,9 @@ from simdfl.peers.behaviour import Behaviour
 Archive = Callable[[Message], None]
 
 
-class Peer(Actor):
-    """A participant: protocols subclass it and write its life in ``run``.
+@dataclass(frozen=True)
+class Seat:
+    """A peer's place in a run: who it is, how it decides, what it runs on.
 
     Parameters
     ----------
@@ -34,28 +37,41 @@ class Peer(Actor):
         Its decisions.
     device : DeviceProfile
         What its work costs in simulated time.
+    slowness : float
+        Factor on its gradient time.
     network : Network
         Carries its messages.
     """
 
-    def __init__(
-        self,
-        env: Environment,
-        index: int,
-        keypair: Keypair,
-        behaviour: Behaviour,
-        device: DeviceProfile,
-        network: Network,
-    ) -> None:
-        super().__init__(env)
-        self.index = index
-        self.keypair = keypair
-        self.behaviour = behaviour
-        self.device = device
-        self.network = network
+    env: Environment
+    index: int
+    keypair: Keypair
+    behaviour: Behaviour
+    device: DeviceProfile
+    slowness: float
+    network: Network
+
+
+class Peer(Actor):
+    """A participant: protocols subclass it and write its life in ``run``.
+
+    Parameters
+    ----------
+    seat : Seat
+        Its place in the run.
+    """
+
+    def __init__(self, seat: Seat) -> None:
+        super().__init__(seat.env)
+        self.index = seat.index
+        self.keypair = seat.keypair
+        self.behaviour = seat.behaviour
+        self.device = seat.device
+        self.slowness = seat.slowness
+        self.network = seat.network
         self.spent_s: dict[str, float] = defaultdict(float)
         self.gradients_computed = 0
-        network.attach(index, self.inbox)
+        seat.network.attach(seat.index, self.inbox)
 
     def run(self) -> Life:
         """Live; overridden by each protocol."""
@@ -65,6 +81,10 @@ class Peer(Actor):
         """Work for `duration_s` of simulated time, booked under `work`; to be yielded."""
         self.charge(work, duration_s)
         return self.env.sleep(duration_s)
+
+    def gradient_s(self, engine: GradientEngine) -> float:
+        """Return the simulated duration of one gradient of this peer."""
+        return self.slowness * self.device.gradient_s(engine.model, engine.batch_size)
 
     def charge(self, work: str, duration_s: float) -> None:
         """Book work that runs beside the peer's main life, on another core."""

@@ -22,7 +22,7 @@ class AllReducePeer(BaselinePeer):
         """Compute, exchange, aggregate one's own part, collect all parts, update."""
         for step in range(self.job.steps):
             self.announce(step)
-            yield self.spend("gradient", self.gradient_s())
+            yield self.spend("gradient", self.gradient_s(self.job.training.engine))
             yield from self.exchange(step)
             yield from self.aggregate(step)
             yield from self.collect(step)

@@ -7,12 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simdfl.crypto.signatures import Keypair
-from simdfl.kernel import Environment
-from simdfl.learning.devices import DeviceProfile
-from simdfl.network import Network
-from simdfl.peers.behaviour import Behaviour, Turn
-from simdfl.peers.peer import Peer
+from simdfl.peers.behaviour import Turn
+from simdfl.peers.peer import Peer, Seat
 from simdfl.protocols.parts import admissible
 from simdfl.protocols.training import LabelMap, ModelState, Training
 from simdfl.protocols.verified import StepFinished
@@ -44,27 +40,14 @@ class BaselinePeer(Peer):
 
     Parameters
     ----------
-    env, index, keypair, behaviour, device, network
-        See :class:`~simdfl.peers.peer.Peer`.
-    slowness : float
-        Factor on this peer's gradient time.
+    seat : Seat
+        Its place in the run.
     job : BaselineJob
         What all peers share.
     """
 
-    def __init__(
-        self,
-        env: Environment,
-        index: int,
-        keypair: Keypair,
-        behaviour: Behaviour,
-        device: DeviceProfile,
-        network: Network,
-        slowness: float,
-        job: BaselineJob,
-    ) -> None:
-        super().__init__(env, index, keypair, behaviour, device, network)
-        self.slowness = slowness
+    def __init__(self, seat: Seat, job: BaselineJob) -> None:
+        super().__init__(seat)
         self.job = job
         self.state: ModelState = job.training.genesis
 
@@ -78,11 +61,6 @@ class BaselinePeer(Peer):
             return self.job.training.gradient(state, seed, label_map)
 
         return Turn(step, self.index, everyone, everyone, gradient_of)
-
-    def gradient_s(self) -> float:
-        """Return the simulated duration of one gradient of this peer."""
-        engine = self.job.training.engine
-        return self.slowness * self.device.gradient_s(engine.model, engine.batch_size)
 
     def announce(self, step: int) -> None:
         """Ask for the gradient early, so that it is computed together with the others'."""

@@ -147,7 +147,7 @@ class CourtDuty:
             return
         self._open_parts(case, record)
         if case["kind"] == Kind.COMPUTATION:
-            yield peer.spend("court", peer.gradient_s())
+            yield peer.spend("court", peer.gradient_s(peer.job.training.engine))
             verdict = self._judge_computation(record, case["target"])
         else:
             verdict = yield from self._judge_opened(case, record)

@@ -24,7 +24,7 @@ class ServerPeer(BaselinePeer):
         """Compute, send, wait for the aggregate, update."""
         for step in range(self.job.steps):
             self.announce(step)
-            yield self.spend("gradient", self.gradient_s())
+            yield self.spend("gradient", self.gradient_s(self.job.training.engine))
             gradient = self.contribution(step)
             message = Message("GRADIENT", step, self.index, gradient, gradient.nbytes, Traffic.GRADIENT)
             self.network.send(message, self.network.host)

@@ -20,13 +20,10 @@ from simdfl.chain.blockchain import Blockchain
 from simdfl.chain.client import ChainClient
 from simdfl.crypto.encoding import canonical_float32
 from simdfl.crypto.hashing import digest, sha256
-from simdfl.crypto.signatures import Keypair
-from simdfl.kernel import Environment
 from simdfl.kernel.actor import Life
-from simdfl.learning.devices import DeviceProfile
-from simdfl.network import Message, Network, Traffic
-from simdfl.peers.behaviour import Behaviour, Turn
-from simdfl.peers.peer import Peer
+from simdfl.network import Message, Traffic
+from simdfl.peers.behaviour import Turn
+from simdfl.peers.peer import Peer, Seat
 from simdfl.protocols.beacon_duty import BeaconDuty
 from simdfl.protocols.court_duty import CourtDuty
 from simdfl.protocols.exchange_duty import ExchangeDuty
@@ -78,36 +75,22 @@ class VerifiedPeer(Peer):
 
     Parameters
     ----------
-    env, index, keypair, behaviour, device, network
-        See :class:`~simdfl.peers.peer.Peer`.
-    slowness : float
-        Factor on this peer's gradient time.
+    seat : Seat
+        Its place in the run.
     chain : Blockchain
         Where the contracts are.
     job : VerifiedJob
         What all peers share.
     """
 
-    def __init__(
-        self,
-        env: Environment,
-        index: int,
-        keypair: Keypair,
-        behaviour: Behaviour,
-        device: DeviceProfile,
-        network: Network,
-        slowness: float,
-        chain: Blockchain,
-        job: VerifiedJob,
-    ) -> None:
-        super().__init__(env, index, keypair, behaviour, device, network)
-        self.slowness = slowness
-        self.chain = ChainClient(index, keypair, chain, network, self.inbox)
+    def __init__(self, seat: Seat, chain: Blockchain, job: VerifiedJob) -> None:
+        super().__init__(seat)
+        self.chain = ChainClient(seat.index, seat.keypair, chain, seat.network, self.inbox)
         self.job = job
         self.state: ModelState = job.training.genesis
         self.records: dict[int, StepRecord] = {}
         self.finished_step = -1
-        self.rank = index
+        self.rank = seat.index
         self.beacon_duty = BeaconDuty(self)
         self.court_duty = CourtDuty(self)
         self.exchange_duty = ExchangeDuty(self)
@@ -196,17 +179,12 @@ class VerifiedPeer(Peer):
             return
         turn = self.turn(record)
         self.job.training.announce(state, record.randomness, step, turn.contributors)
-        yield self.spend("gradient", self.gradient_s())
+        yield self.spend("gradient", self.gradient_s(self.job.training.engine))
         self.gradients_computed += 1
         commitment = self.commit_to(record, self.behaviour.gradient(turn))
         yield self.spend("hash", self.device.hash_s(commitment.parts.nbytes) + self.device.sign_s)
         self._gossip_commitment(record, turn, commitment)
         self.chain.submit("ledger", "commit", step, commitment.root, state.digest, reports)
-
-    def gradient_s(self) -> float:
-        """Return the simulated duration of one gradient of this peer."""
-        engine = self.job.training.engine
-        return self.slowness * self.device.gradient_s(engine.model, engine.batch_size)
 
     def commit_to(self, record: StepRecord, gradient: np.ndarray) -> Commitment:
         """Return the commitment to a gradient (d,), an honest one from memory."""
@@ -243,7 +221,7 @@ class VerifiedPeer(Peer):
     def validate(self, step: int, target: int) -> Life:
         """Recompute the target's gradient and report of the previous step; publish the result."""
         record = self.records[step - 1]
-        yield self.spend("validation", self.gradient_s())
+        yield self.spend("validation", self.gradient_s(self.job.training.engine))
         self.gradients_computed += 1
         is_right, _ = self.court_duty.check_computation(record, target)
         result = self.behaviour.attests(self.turn(self.records[step]), target, is_right)

@@ -18,14 +18,14 @@ from simdfl.errors import ProtocolAborted, UserError, unknown_name
 from simdfl.kernel import Environment
 from simdfl.kernel.actor import Life
 from simdfl.learning.data import DATASETS
-from simdfl.learning.devices import DEVICES, DeviceProfile
+from simdfl.learning.devices import DEVICES
 from simdfl.learning.gradients import GradientEngine, TrainingDivergedError
 from simdfl.learning.models import MODELS, Model
 from simdfl.learning.optimisers import make_optimiser
 from simdfl.learning.schedules import bind
 from simdfl.network import Network
 from simdfl.peers.behaviour import Behaviour, Coalition
-from simdfl.peers.peer import Messenger, Peer
+from simdfl.peers.peer import Messenger, Peer, Seat
 from simdfl.protocols import PROTOCOLS
 from simdfl.protocols.all_reduce import AllReducePeer
 from simdfl.protocols.baseline import BaselineJob
@@ -144,12 +144,12 @@ def build(scenario: Scenario, progress: Progress | None = None) -> World:
     behaviours = _make_behaviours(scenario, rng, groups, training.engine.dataset.n_classes)
     slowness = _draw_slowness(scenario, rng)
     keypairs = [Keypair.from_seed(rng.key("signing-key", peer)) for peer in range(n)]
-    identity = [(env, i, keypairs[i], behaviours[i], device, network, float(slowness[i])) for i in range(n)]
+    seats = [Seat(env, i, keypairs[i], behaviours[i], device, float(slowness[i]), network) for i in range(n)]
     world = World(scenario, env, network, training, [], honest, observer, {}, None, [], [], notices)
     if scenario.protocol.name == "verified":
-        _add_verified(world, rng, identity, keypairs)
+        _add_verified(world, rng, seats)
     else:
-        _add_baseline(world, rng, identity, device)
+        _add_baseline(world, rng, seats)
     peers: Any = world.peers
     observer.peer_states = lambda peer: peers[peer].state
     return world
@@ -235,17 +235,18 @@ def _draw_slowness(scenario: Scenario, rng: Rng) -> np.ndarray:
     return rng.stream("slowness").lognormal(0.0, spread, scenario.peers.count)
 
 
-def _add_verified(world: World, rng: Rng, identity: list[tuple[Any, ...]], keypairs: list[Keypair]) -> None:
+def _add_verified(world: World, rng: Rng, seats: list[Seat]) -> None:
     """Add contracts, chain and verifying peers."""
     scenario = world.scenario
     settings = clip_settings(scenario)
     scheme = BeaconScheme(scenario.beacon.scheme, scenario.beacon.group)
     world.manifest = make_manifest(scenario, world.training)
     owner = Keypair.from_seed(rng.key("owner"))
-    contracts, profile = deploy(scenario, world, scheme, owner, keypairs), chain_profile(scenario)
+    addresses = [seat.keypair.address for seat in seats]
+    profile = chain_profile(scenario)
+    contracts = deploy(scenario, world, scheme, owner, addresses)
     chain = Blockchain(world.env, world.network, contracts, profile, world.observer)
     keep: Callable[[Any], None] = world.messages.append if scenario.output.messages else lambda message: None
-    addresses = [keypair.address for keypair in keypairs]
     job = VerifiedJob(
         contracts.terms,
         world.training,
@@ -259,13 +260,10 @@ def _add_verified(world: World, rng: Rng, identity: list[tuple[Any, ...]], keypa
     world.chain = chain
     world.others = [chain]
     chain.mempool.add(fund_rewards(scenario, chain, owner))
-    for peer in identity:
-        env, index, keypair, behaviour, device, network, slowness = peer
-        member = VerifiedPeer(env, index, keypair, behaviour, device, network, slowness, chain, job)
-        world.peers.append(member)
+    world.peers.extend(VerifiedPeer(seat, chain, job) for seat in seats)
 
 
-def _add_baseline(world: World, rng: Rng, identity: list[tuple[Any, ...]], device: DeviceProfile) -> None:
+def _add_baseline(world: World, rng: Rng, seats: list[Seat]) -> None:
     """Add the peers of an unverified protocol."""
     scenario = world.scenario
     section = scenario.protocol.rule
@@ -280,6 +278,6 @@ def _add_baseline(world: World, rng: Rng, identity: list[tuple[Any, ...]], devic
         world.observer,
     )
     kind: Any = AllReducePeer if scenario.protocol.name == "all_reduce" else ServerPeer
-    world.peers.extend(kind(*peer, job) for peer in identity)
+    world.peers.extend(kind(seat, job) for seat in seats)
     if kind is ServerPeer:
-        world.others = [ParameterServer(world.env, world.network, job, device)]
+        world.others = [ParameterServer(world.env, world.network, job, seats[0].device)]

@@ -141,16 +141,14 @@ def manifest_digest(manifest: dict[str, Any]) -> bytes:
     return digest("simdfl/manifest", canonical_json(manifest))
 
 
-def deploy(
-    scenario: Scenario, world: World, scheme: BeaconScheme, owner: Keypair, keypairs: list[Keypair]
-) -> Job:
+def deploy(scenario: Scenario, world: World, scheme: BeaconScheme, owner: Keypair, addresses: list[bytes]) -> Job:
     """Deploy the job's contracts with funded accounts."""
     c, p = scenario.contracts, scenario.protocol
     part_size = -(-2 * world.training.n_parameters // scenario.peers.count)
     terms = Terms(
         job_digest=manifest_digest(world.manifest),
         owner=owner.address,
-        members=tuple(keypair.address for keypair in keypairs),
+        members=tuple(addresses),
         minimum_peers=c.minimum_peers,
         steps=p.steps,
         validators=p.validators,
@@ -169,7 +167,7 @@ def deploy(
         recover_s=c.recover_s,
         vote_s=c.vote_s,
     )
-    balances = {keypair.address: PEER_BALANCE_WEI + c.deposit_wei for keypair in keypairs}
+    balances = dict.fromkeys(addresses, PEER_BALANCE_WEI + c.deposit_wei)
     balances[owner.address] = OWNER_BALANCE_WEI
     return Job(terms, ChainHost(scheme), balances)
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from contracts_model import Call, Event
+from contracts_model.abi import AbiError
 from simdfl.chain.blockchain import Block, Blockchain
 from simdfl.chain.transaction import Transaction
 from simdfl.crypto.signatures import Keypair
+from simdfl.errors import UserError
 from simdfl.kernel import Inbox
 from simdfl.network import Message, Network, Traffic
 
@@ -82,6 +84,11 @@ class ChainClient:
         gas_limit = DEFAULT_GAS_LIMIT + PEER_GAS_LIMIT * terms.n_peers + VALIDATOR_GAS_LIMIT * terms.validators
         return min(gas_limit, self._chain.profile.tx_gas_cap)
 
+    @property
+    def inclusion_s(self) -> float:
+        """Seconds within which a transaction sent now has been included and seen, as a rule."""
+        return (2 + self._chain.profile.finality_blocks) * self.block_time_s
+
     def submit(
         self,
         contract: str,
@@ -94,10 +101,14 @@ class ChainClient:
         if gas_limit is None:
             gas_limit = self._ordinary_gas_limit()
         call = Call(self.keypair.address, contract, function, args, value_wei)
+        try:
+            calldata = self._chain.job.calldata(call)
+        except AbiError as error:
+            raise UserError(f"adversary: peer {self.peer} calls {contract}.{function} with {error}") from error
         tip_wei = self._chain.profile.priority_fee_wei
         unsigned = Transaction(
             call,
-            self._chain.job.calldata(call),
+            calldata,
             self._nonce,
             gas_limit,
             2 * max(self._chain.base_fee_wei, self._chain.profile.base_fee_wei) + tip_wei,

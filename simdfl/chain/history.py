@@ -35,13 +35,10 @@ class ChainHistory:
         self.rosters: dict[int, list[int]] = {}
         self.pairs: dict[int, list[tuple[int, int]]] = {}
         self.contributors: dict[int, list[int]] = {}
-        self.attempts: dict[int, int] = {}
-        self.void: dict[int, set[int]] = defaultdict(set)
-        self.silent: dict[int, set[int]] = defaultdict(set)
         self.cases: dict[int, dict[str, Any]] = {}
-        self.closed_cases: set[int] = set()
         self.removed: dict[int, str] = {}
         self.banned: set[int] = set()
+        self.abort_reason = ""
 
     def record(self, event: Event) -> None:
         """Take one event into the index."""
@@ -73,25 +70,12 @@ class ChainHistory:
 
     def _on_exchange(self, fields: dict[str, Any]) -> None:
         self.contributors[fields["step"]] = mask_members(fields["contributors"])
-        self.attempts[fields["step"]] = fields["attempt"]
-
-    def _on_final(self, fields: dict[str, Any]) -> None:
-        self.void[fields["step"]] = set(mask_members(fields["void"]))
-
-    def _on_partvoided(self, fields: dict[str, Any]) -> None:
-        self.void[fields["step"]].add(fields["part"])
-
-    def _on_absent(self, fields: dict[str, Any]) -> None:
-        self.silent[fields["step"]].add(fields["peer"])
 
     def _on_caseopened(self, fields: dict[str, Any]) -> None:
         self.cases[fields["case"]] = fields
 
-    def _on_verdict(self, fields: dict[str, Any]) -> None:
-        self.closed_cases.add(fields["case"])
-
-    def _on_void(self, fields: dict[str, Any]) -> None:
-        self.closed_cases.add(fields["case"])
+    def _on_aborted(self, fields: dict[str, Any]) -> None:
+        self.abort_reason = fields["reason"].decode()
 
     def _on_banned(self, fields: dict[str, Any]) -> None:
         self.removed[fields["peer"]] = fields["reason"]

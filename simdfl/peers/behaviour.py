@@ -209,7 +209,8 @@ class Byzantine(Behaviour):
         """Return :meth:`craft`'s vector while attacking, the honest gradient otherwise."""
         if not self.is_attacking(turn.step):
             return turn.own_gradient()
-        return np.asarray(self.craft(turn), dtype=np.float32)
+        with np.errstate(over="ignore"):
+            return np.asarray(self.craft(turn)).astype(np.float32)
 
     def craft(self, turn: Turn) -> np.ndarray:
         """Return the malicious gradient (d,); gradient attacks override this method alone."""

@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from simdfl.protocols.verified import VerifiedPeer
 
 
-DECISION_BLOCKS = 2
-"""After the last root can be included, until every peer has seen it."""
-DISPUTE_TURNS = 2
 PROOF_GAS_LIMIT = 16_000_000
 """Covers the verification of one dealing or recovery for up to 256 receivers."""
 
@@ -129,7 +126,7 @@ class BeaconDuty:
         waits until no root can be posted any more.
         """
         peer, job = self.peer, self.peer.job
-        closed_s = opened_s + job.terms.deal_s // 2 + DECISION_BLOCKS * peer.chain.block_time_s
+        closed_s = opened_s + job.terms.deal_s // 2 + peer.chain.inclusion_s
         yield peer.inbox.collect("DEALING", epoch, receivers, closed_s)
         threshold = threshold_for(len(receivers))
         per_output = job.scheme.sharing.verify_exponentiations(len(receivers), threshold)
@@ -172,9 +169,9 @@ class BeaconDuty:
         return None
 
     def _dispute(self, output: int, dealer: int, transcript: bytes, commitment: bytes, path: list[bytes]) -> Life:
-        """Prove a dealing wrong; the ranks take turns of a block, so that one proof is enough as a rule."""
+        """Prove a dealing wrong."""
         peer = self.peer
-        yield peer.env.sleep(peer.rank % DISPUTE_TURNS * peer.chain.block_time_s)
+        yield peer.wait_turn()
         if dealer not in peer.chain.history.removed:
             proof = (output, dealer, transcript, commitment, path)
             peer.chain.submit("beacon", "dispute_dealing", *proof, gas_limit=PROOF_GAS_LIMIT)
@@ -245,7 +242,7 @@ class BeaconDuty:
             yield peer.spend("beacon", 5 * threshold * peer.device.group_exp_s)
             shares = self._valid_shares(setting, receivers, got.messages)[:threshold]
             need = len(got.messages) + 1
-        yield peer.env.sleep(2.0 * peer.rank * peer.chain.block_time_s)
+        yield peer.wait_turn()
         if output not in peer.chain.history.randomness:
             peer.chain.submit(
                 "beacon",

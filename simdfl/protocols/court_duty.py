@@ -13,7 +13,7 @@ from contracts_model.court import Kind
 from simdfl.kernel.actor import Life
 from simdfl.network import Message, Traffic
 from simdfl.protocols.job import StepRecord
-from simdfl.protocols.parts import Commitment
+from simdfl.protocols.parts import Commitment, Report
 
 if TYPE_CHECKING:
     from simdfl.protocols.verified import VerifiedPeer
@@ -37,15 +37,16 @@ class CourtDuty:
         self.peer = peer
         self._variants: dict[tuple[str, int, int], list[Message]] = {}
         self._verified: dict[int, Any] = {}
+        self._contradicted: set[tuple[int, int]] = set()
         peer.inbox.on_conflict(self._keep_conflict)
 
     # ---- evidence
 
     def _keep_conflict(self, topic: str, step: int, sender: int, first: Any, second: Any) -> None:
-        """Two signed messages for one slot are an equivocation; the lowest rank proves it first."""
+        """Keep both of two signed messages for one slot: they are an equivocation, to be proved in turns."""
         if not isinstance(second, Message) or not second.signature:
             return
-        if not self.peer.job.messenger.is_authentic(second):
+        if second.digest == first.digest or not self.peer.job.messenger.is_authentic(second):
             return
         self._variants.setdefault((topic, step, sender), [first]).append(second)
         self.peer.also(self._prove_equivocation(first, second))
@@ -54,7 +55,7 @@ class CourtDuty:
         peer = self.peer
         if first.sender == peer.index:
             return
-        yield peer.env.sleep(2.0 * peer.rank * peer.chain.block_time_s)
+        yield peer.wait_turn()
         if first.sender not in peer.chain.history.removed:
             slot = (first.sender, first.topic.encode(), first.step)
             proof = (first.digest, first.signature, second.digest, second.signature)
@@ -70,23 +71,29 @@ class CourtDuty:
                 commitment: Commitment = message.content
                 return commitment
         if first is not None and posted is not None and len(copies) == 1:
-            self._prove_contradiction(first)
+            self.peer.also(self._prove_contradiction(first))
         return None
 
-    def _prove_contradiction(self, message: Message) -> None:
-        if self.peer.job.messenger.is_authentic(message) and self.peer.rank == 0:
-            proof = (message.sender, message.step, message.digest, message.signature)
-            self.peer.chain.submit("court", "prove_contradiction", *proof)
+    def _prove_contradiction(self, message: Message) -> Life:
+        """Show a signed commitment that is not the posted one, once."""
+        peer = self.peer
+        slot = (message.sender, message.step)
+        if slot in self._contradicted or not peer.job.messenger.is_authentic(message):
+            return
+        self._contradicted.add(slot)
+        yield peer.wait_turn()
+        if message.sender not in peer.chain.history.removed:
+            peer.chain.submit("court", "prove_contradiction", *slot, message.digest, message.signature)
 
     def challenge_sum(self, record: StepRecord, owner: int) -> Life:
-        """V2 failed on a part: show the signed entries to the contract, lowest rank first."""
+        """V2 failed on a part: show the signed entries to the contract."""
         peer = self.peer
-        yield peer.env.sleep(2.0 * peer.rank * peer.chain.block_time_s)
+        yield peer.wait_turn()
         if self._is_case_open(Kind.AGGREGATION, record.step, owner):
             return
         position = record.position(owner)
         messages = [peer.inbox.peek("REPORT", record.step)[who] for who in record.contributors]
-        reports = [message.content for message in messages]
+        reports = [record.reports[who] for who in record.contributors]
         peer.chain.submit(
             "court",
             "challenge_sum",
@@ -104,7 +111,7 @@ class CourtDuty:
     def check_parts(self, record: StepRecord) -> Life:
         """Have every part of a step without all reports recomputed; each peer begins with another part."""
         peer = self.peer
-        deadline_s = peer.env.now + peer.job.report_s + 4.0 * peer.chain.block_time_s
+        deadline_s = peer.env.now + peer.job.report_s + 3.0 * peer.chain.inclusion_s
         absent = yield peer.inbox.collect("chain:Absent", record.step, 1, deadline_s)
         if not absent.complete:
             return
@@ -147,11 +154,11 @@ class CourtDuty:
             return
         self._open_parts(case, record)
         if case["kind"] == Kind.COMPUTATION:
-            yield peer.spend("court", peer.gradient_s(peer.job.training.engine))
+            yield peer.spend("court", self.recomputation_s(record))
             verdict = self._judge_computation(record, case["target"])
         else:
             verdict = yield from self._judge_opened(case, record)
-        vote = peer.behaviour.votes(case, verdict)
+        vote = peer.behaviour.votes(case, verdict) if verdict is not None else None
         if vote is not None:
             peer.chain.submit("court", "vote", case["case"], *vote)
 
@@ -196,13 +203,33 @@ class CourtDuty:
         expected = job.honest_commitment(record.state, record.randomness, record.step, target, len(record.roster))
         if expected.root != self.peer.chain.history.roots[record.step].get(target):
             return False, 0
-        report = record.reports.get(target)
+        report = self._heard_report(record, target)
         if report is None:
             return True, 0
         true, norms = job.math.true_reports(record.beacon, record.roster, [expected], record.aggregates)
-        wrong = (report.projections != true[0]).any(axis=1) | (report.norms != norms[0])
-        suspects = sum(1 << owner for owner, is_wrong in zip(record.roster, wrong) if is_wrong)
+        suspects = sum(
+            1 << owner
+            for position, owner in enumerate(record.roster)
+            if not report.is_right(position, true[0, position], norms[0, position])
+        )
         return suspects == 0, suspects
+
+    def _heard_report(self, record: StepRecord, contributor: int) -> Report | None:
+        """Return a report as everybody has it by the time of a case; None if it was voted absent.
+
+        Not what was here at this peer's own deadline: a report timed to reach only some in time would otherwise
+        make honest peers judge differently.
+        """
+        if contributor in self.peer.inbox.peek("chain:Absent", record.step):
+            return None
+        return self.peer.verification_duty.known_report(record, contributor)
+
+    def recomputation_s(self, record: StepRecord) -> float:
+        """Return the simulated duration of recomputing somebody's gradient, its hashes and its report."""
+        peer = self.peer
+        hashing_s = peer.device.hash_s(4 * peer.job.training.n_parameters)
+        projecting_s = peer.verification_duty.projection_s(len(record.roster), record)
+        return peer.gradient_s(peer.job.training.engine) + hashing_s + projecting_s
 
     def _judge_computation(self, record: StepRecord, target: int) -> Verdict:
         is_right, suspects = self.check_computation(record, target)
@@ -212,26 +239,23 @@ class CourtDuty:
 
     def _wrong_reporters(self, record: StepRecord, position: int, opened: dict[int, Commitment]) -> list[int]:
         """Return whose report on this part contradicts its own committed part."""
-        silent = self.peer.inbox.peek("chain:Absent", record.step)
+        reports = {who: self._heard_report(record, who) for who in record.contributors if who in opened}
         peers = [
             who
-            for who in record.contributors
-            if who in opened
-            and who in record.reports
-            and who not in silent
-            and self._is_committed(record, who, position, opened[who])
+            for who, report in reports.items()
+            if report is not None and self._is_committed(record, who, position, opened[who])
         ]
         if not peers:
             return []
         true, norms = self.peer.job.math.true_reports(
             record.beacon, record.roster, [opened[who] for who in peers], record.aggregates
         )
-        return [
-            who
-            for row, who in enumerate(peers)
-            if (record.reports[who].projections[position] != true[row, position]).any()
-            or record.reports[who].norms[position] != norms[row, position]
-        ]
+        wrong = []
+        for row, who in enumerate(peers):
+            report = reports[who]
+            if report is not None and not report.is_right(position, true[row, position], norms[row, position]):
+                wrong.append(who)
+        return wrong
 
     def _is_committed(self, record: StepRecord, who: int, position: int, opened: Commitment) -> bool:
         """Check an opened part against the hash that its contributor signed and posted."""
@@ -240,7 +264,10 @@ class CourtDuty:
 
     def _judge_report(
         self, record: StepRecord, target: int, position: int, opened: dict[int, Commitment]
-    ) -> Verdict:
+    ) -> Verdict | None:
+        """Return the verdict on a report, or None, an abstention, if this peer never got it."""
+        if self._heard_report(record, target) is None:
+            return None
         is_false = target in self._wrong_reporters(record, position, opened)
         return (mask_bytes(1 << target), b"", b"") if is_false else INNOCENT
 

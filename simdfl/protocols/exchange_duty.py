@@ -16,7 +16,7 @@ from simdfl.kernel.actor import Life
 from simdfl.network import Message, Traffic
 from simdfl.peers.behaviour import Turn
 from simdfl.protocols.job import Removed, StepRecord
-from simdfl.protocols.parts import Commitment, admissible, make_aggregate
+from simdfl.protocols.parts import Commitment, admissible, make_aggregate, part_size
 from simdfl.protocols.waiting import await_chain
 
 if TYPE_CHECKING:
@@ -46,14 +46,16 @@ class ExchangeDuty:
         step = record.step
         event = yield from await_chain(self.peer, "Exchange", step, 0, step + 1, Phase.COMMIT)
         self._send_parts(record)
-        final = None
-        while final is None:
+        final = self.peer.also(await_chain(self.peer, "Final", step, 0, step + 1, Phase.AGGREGATE))
+        while event is not None:
             record.attempt = event.fields["attempt"]
             record.contributors = mask_members(event.fields["contributors"])
             if self.peer.index in mask_members(event.fields["dropped"]):
                 raise Removed("eliminated")
             yield from self._aggregate_attempt(record)
-            event, final = yield from self._next_attempt_or_final(record)
+            again = self.peer.inbox.collect("chain:Exchange", step, {record.attempt + 1})
+            yield again | final
+            event = again.value.messages[record.attempt + 1] if again.triggered and again.value else None
 
     def _send_parts(self, record: StepRecord) -> None:
         own = self.peer.inbox.peek("COMMIT", record.step).get(self.peer.index)
@@ -101,7 +103,9 @@ class ExchangeDuty:
             return False
         record.commitments[peer] = commitment
         sent, where = part.content
-        return bool(where == position and sent.hashes[position] == commitment.hashes[position])
+        shape = (len(record.roster), part_size(self.peer.job.training.n_parameters, len(record.roster)))
+        fits = where == position and commitment.parts.shape == sent.parts.shape == shape
+        return bool(fits and sent.hashes[position] == commitment.hashes[position])
 
     def aggregation_s(self, record: StepRecord) -> float:
         """Gram matrix and a few passes over the contributions of one part."""
@@ -121,15 +125,6 @@ class ExchangeDuty:
             if peer == self.peer.index or self.peer.behaviour.sends_aggregate(turn, peer):
                 self.peer.network.send(message, peer)
 
-    def _next_attempt_or_final(self, record: StepRecord) -> Life:
-        step, attempt = record.step, record.attempt
-        again = self.peer.inbox.collect("chain:Exchange", step, {attempt + 1})
-        final = self.peer.env.process(await_chain(self.peer, "Final", step, 0, step + 1, Phase.AGGREGATE))
-        yield again | final
-        if again.triggered and again.value is not None:
-            return again.value.messages[attempt + 1], None
-        return None, final.value
-
     # ---- LOCK
 
     def lock(self, record: StepRecord) -> Life:
@@ -146,7 +141,10 @@ class ExchangeDuty:
 
     def _has_value(self, topic: str, step: int, owner: int, posted: dict[int, bytes]) -> bool:
         message = self.peer.inbox.peek(topic, step).get(owner)
-        return message is not None and message.content.hash == posted[owner]
+        if message is None:
+            return False
+        size = part_size(self.peer.job.training.n_parameters, len(self.peer.records[step].roster))
+        return bool(message.content.hash == posted[owner] and message.content.values.shape == (size,))
 
     def _fetch(
         self, topic: str, record: StepRecord, owner: int, posted: dict[int, bytes], patience_s: float

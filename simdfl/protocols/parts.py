@@ -57,6 +57,15 @@ def commit_gradient(gradient: np.ndarray, n_parts: int) -> Commitment:
     return Commitment(padded, hashes, merkle_root(hashes))
 
 
+def part_size(n_parameters: int, n_parts: int) -> int:
+    """Return how many entries each part has.
+
+    >>> part_size(10, 4)
+    3
+    """
+    return -(-n_parameters // n_parts)
+
+
 def admissible(gradient: np.ndarray) -> np.ndarray:
     """Return a gradient whose bytes are canonical: NaN becomes 0, magnitudes are cut at :data:`LARGEST`.
 
@@ -86,6 +95,19 @@ class Report:
     owners: tuple[int, ...]
     projections: np.ndarray
     norms: np.ndarray
+
+    def is_well_formed(self, owners: Sequence[int], n_projections: int) -> bool:
+        """Return whether this says one thing of each part; any other report counts as none."""
+        return (
+            self.owners == tuple(owners)
+            and self.projections.shape == (len(owners), n_projections)
+            and self.norms.shape == (len(owners),)
+        )
+
+    def is_right(self, position: int, projections: np.ndarray, norm: int) -> bool:
+        """Return whether the entry of one part is the given one; `projections` (K,)."""
+        same = np.array_equal(self.projections[position], projections)
+        return bool(same and self.norms[position] == norm)
 
     @cached_property
     def leaves(self) -> tuple[bytes, ...]:

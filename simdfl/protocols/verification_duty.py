@@ -6,15 +6,17 @@ the differences sum to zero, and so do their projections. V3: nobody's distance 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from contracts_model.court import Absence
+from simdfl.errors import UserError
 from simdfl.kernel.actor import Life
 from simdfl.network import Traffic
 from simdfl.protocols.job import StepRecord
-from simdfl.protocols.parts import Report
+from simdfl.protocols.parts import Report, part_size
 
 if TYPE_CHECKING:
     from simdfl.protocols.verified import VerifiedPeer
@@ -41,10 +43,7 @@ class VerificationDuty:
         self.peer.exchange_duty.settle(record)
         if self.peer.index not in record.contributors:
             return
-        size = self.peer.job.training.n_parameters * self.peer.job.math.settings.projections
-        yield self.peer.spend(
-            "projection", 6.0 * size / self.peer.device.flops_per_s + self.peer.device.hash_s(2 * size)
-        )
+        yield self.peer.spend("projection", self.projection_s(len(record.roster), record))
         true, norms = self._true_reports(record)
         mine = record.contributors.index(self.peer.index)
         turn = self.peer.turn(record)
@@ -52,12 +51,19 @@ class VerificationDuty:
         def shift(part: int) -> np.ndarray:
             return np.asarray(true[:, record.position(part)].sum(axis=0))
 
-        report = Report(tuple(record.roster), *self.peer.behaviour.report(turn, true[mine], norms[mine], shift))
+        numbers = self.peer.behaviour.report(turn, true[mine], norms[mine], shift)
+        report = make_report(record.roster, *numbers)
         if self.peer.behaviour.sends_report(turn):
             message = self.peer.job.messenger.make(
                 self.peer, "REPORT", step, report, report.size_bytes, report.root, Traffic.CONTROL
             )
             self.peer.network.broadcast(message)
+
+    def projection_s(self, n_parts: int, record: StepRecord) -> float:
+        """Return the simulated duration of projecting so many parts: the draws of z, and three passes each."""
+        job, device = self.peer.job, self.peer.device
+        size = n_parts * part_size(job.training.n_parameters, len(record.roster)) * job.math.settings.projections
+        return 6.0 * size / device.flops_per_s + device.hash_s(2 * size)
 
     def _true_reports(self, record: StepRecord) -> tuple[np.ndarray, np.ndarray]:
         for peer in record.contributors:
@@ -73,8 +79,8 @@ class VerificationDuty:
         """VERIFY the reports: V1 against the parts one holds, V2 by their sums, V3 by one's own distances."""
         record = self.peer.records[step]
         yield from self._collect_reports(record)
-        checks = len(record.contributors) * self.peer.device.verify_s
-        yield self.peer.spend("verification", checks + len(record.roster) * 1e-6)
+        signatures_s = len(record.contributors) * self.peer.device.verify_s
+        yield self.peer.spend("verification", signatures_s + self.projection_s(len(record.contributors), record))
         true, norms = self._true_reports(record)
         self._check_reports_on_own_part(record, true, norms)
         self._check_sums(record)
@@ -85,15 +91,24 @@ class VerificationDuty:
         """Wait for all reports; whose does not come is voted absent, and all parts are then recomputed."""
         step = record.step
         deadline_s = self.peer.env.now + self.peer.job.report_s
-        got = yield self.peer.inbox.collect("REPORT", step, record.contributors, deadline_s)
+        yield self.peer.inbox.collect("REPORT", step, record.contributors, deadline_s)
         for peer in record.contributors:
-            message = got.messages.get(peer)
-            if message is None:
+            report = self.known_report(record, peer)
+            if report is not None:
+                record.reports[peer] = report
+            else:
                 self.peer.chain.submit("court", "report_absence", int(Absence.REPORT), step, peer)
-            elif self.peer.job.messenger.is_authentic(message) and message.content.owners == tuple(record.roster):
-                record.reports[peer] = message.content
         if len(record.reports) < len(record.contributors):
             self.peer.also(self.peer.court_duty.check_parts(record))
+
+    def known_report(self, record: StepRecord, contributor: int) -> Report | None:
+        """Return a contributor's report if it is here by now, signed by it and well formed."""
+        message = self.peer.inbox.peek("REPORT", record.step).get(contributor)
+        if message is None or not self.peer.job.messenger.is_authentic(message):
+            return None
+        report: Report = message.content
+        count = self.peer.job.math.settings.projections
+        return report if report.is_well_formed(record.roster, count) else None
 
     def _check_reports_on_own_part(self, record: StepRecord, true: np.ndarray, norms: np.ndarray) -> None:
         """V1: this aggregator holds every part that it aggregated, so it knows every right answer."""
@@ -104,7 +119,7 @@ class VerificationDuty:
             peer
             for row, peer in enumerate(record.contributors)
             if peer in record.reports
-            and not is_report_right(record.reports[peer], position, true[row], norms[row])
+            and not record.reports[peer].is_right(position, true[row, position], norms[row, position])
         ]
         for peer in self.peer.behaviour.accuses(self.peer.turn(record), liars):
             self.peer.chain.submit("court", "accuse_report", record.step, peer)
@@ -129,7 +144,18 @@ class VerificationDuty:
             self.peer.chain.submit("court", "complain", record.step, owner)
 
 
-def is_report_right(report: Report, position: int, true: np.ndarray, norms: np.ndarray) -> bool:
-    """Return whether a report says of one part what it should; `true` (p, K), `norms` (p,)."""
-    same = np.array_equal(report.projections[position], true[position])
-    return bool(same and report.norms[position] == norms[position])
+def make_report(roster: Sequence[int], projections: np.ndarray, norms: np.ndarray) -> Report:
+    """Return what a behaviour wants to report.
+
+    Raises
+    ------
+    UserError
+        If that is not one integer array of rows and one of numbers: nothing else can be written down.
+    """
+    arrays = (np.asarray(projections), np.asarray(norms))
+    if not all(np.issubdtype(array.dtype, np.integer) for array in arrays) or [a.ndim for a in arrays] != [2, 1]:
+        raise UserError(
+            "adversary: report() must return integer arrays (parts, K) and (parts,), got "
+            f"{arrays[0].dtype} {arrays[0].shape} and {arrays[1].dtype} {arrays[1].shape}"
+        )
+    return Report(tuple(roster), arrays[0].astype(np.int64), arrays[1].astype(np.int64))

@@ -12,6 +12,7 @@ Beside this life every peer has two duties: the beacon's (:mod:`simdfl.protocols
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from simdfl.chain.blockchain import Blockchain
 from simdfl.chain.client import ChainClient
 from simdfl.crypto.encoding import canonical_float32
 from simdfl.crypto.hashing import digest, sha256
+from simdfl.errors import ProtocolAborted, UserError
 from simdfl.kernel.actor import Life
 from simdfl.network import Message, Traffic
 from simdfl.peers.behaviour import Turn
@@ -39,6 +41,7 @@ from simdfl.protocols.verification_duty import VerificationDuty
 from simdfl.protocols.waiting import await_chain
 
 HASH_BYTES = 32
+TURNS = 3
 PER_STEP_TOPICS = (
     "COMMIT",
     "PART",
@@ -108,19 +111,15 @@ class VerifiedPeer(Peer):
         try:
             for step in range(self.job.terms.steps + 1):
                 yield from self._live_step(step)
-        except Removed as removed:
-            self.job.trace(self.env.now, PeerLeft(step, self.index, str(removed)))
+        except (Removed, ProtocolAborted) as end:
+            self.job.trace(self.env.now, PeerLeft(step, self.index, str(end)))
         yield from self._withdraw()
 
     def _withdraw(self) -> Life:
-        """Wait for the end of the job and take back the deposit with what was earned."""
-        steps = self.job.terms.steps
-        done = self.inbox.collect("chain:Phase", steps + 1, {int(Phase.DONE)})
+        """Wait for the end of the job, done or aborted, and take back the deposit with what was earned."""
+        done = self.inbox.collect("chain:Phase", self.job.terms.steps + 1, {int(Phase.DONE)})
         yield done | self.inbox.collect("chain:Aborted", 0, 1)
-        if not done.triggered:
-            return
-        deadline_s = self.phase_deadline(steps, Phase.DONE)
-        yield self.env.sleep(max(0.0, deadline_s - self.env.now) + self.chain.block_time_s)
+        yield self.env.sleep(self.job.terms.vote_s + 2.0 * self.chain.block_time_s)
         if self.index not in self.chain.history.banned:
             self.chain.submit("ledger", "withdraw")
 
@@ -164,6 +163,10 @@ class VerifiedPeer(Peer):
 
         return Turn(record.step, self.index, record.roster, contributors, gradient_of)
 
+    def wait_turn(self) -> Any:
+        """Return a wait of up to two blocks, by rank: one transaction is enough, and many can make it."""
+        return self.env.sleep(self.rank % TURNS * self.chain.block_time_s)
+
     def phase_deadline(self, step: int, phase: Phase) -> float:
         """Return when a phase of `step` that was announced ends, in simulated time."""
         return float(self.inbox.peek("chain:Phase", step + 1)[int(phase)].fields["deadline"])
@@ -188,6 +191,8 @@ class VerifiedPeer(Peer):
 
     def commit_to(self, record: StepRecord, gradient: np.ndarray) -> Commitment:
         """Return the commitment to a gradient (d,), an honest one from memory."""
+        if gradient.ndim != 1 or not len(gradient):
+            raise UserError(f"adversary: gradient() must return a vector (d,), got shape {gradient.shape}")
         honest = self.job.gradient(record.state, record.randomness, record.step, self.index)
         if gradient is honest:
             return self.job.honest_commitment(
@@ -221,7 +226,7 @@ class VerifiedPeer(Peer):
     def validate(self, step: int, target: int) -> Life:
         """Recompute the target's gradient and report of the previous step; publish the result."""
         record = self.records[step - 1]
-        yield self.spend("validation", self.gradient_s(self.job.training.engine))
+        yield self.spend("validation", self.court_duty.recomputation_s(record))
         self.gradients_computed += 1
         is_right, _ = self.court_duty.check_computation(record, target)
         result = self.behaviour.attests(self.turn(self.records[step]), target, is_right)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from adversaries import make_adversary
+from contracts_model import Phase
 from simdfl.aggregation import make_rule
 from simdfl.chain.blockchain import Blockchain
 from simdfl.crypto.beacon import BeaconScheme
@@ -37,7 +38,14 @@ from simdfl.protocols.verified import VerifiedPeer
 from simdfl.rng import Rng
 from simdfl.scenario import Scenario
 from simdfl.world.conditions import draw_conditions, draw_overlay
-from simdfl.world.manifest import chain_profile, clip_settings, deploy, fund_rewards, make_manifest
+from simdfl.world.manifest import (
+    chain_profile,
+    check_exchange_time,
+    clip_settings,
+    deploy,
+    fund_rewards,
+    make_manifest,
+)
 from simdfl.world.observer import Observer, Progress
 from simdfl.world.result import RunResult
 from simdfl.world.tables import collect_result
@@ -70,6 +78,8 @@ class World:
         outcome = "completed"
         try:
             self._run()
+            if self.chain is not None and self.chain.job.ledger.phase() == Phase.ABORTED:
+                outcome = f"aborted: {self.chain.history.abort_reason} (step {self.chain.job.ledger.step()})"
         except (ProtocolAborted, TrainingDivergedError) as error:
             outcome = f"aborted: {error}"
         finally:
@@ -244,6 +254,7 @@ def _add_verified(world: World, rng: Rng, seats: list[Seat]) -> None:
     owner = Keypair.from_seed(rng.key("owner"))
     addresses = [seat.keypair.address for seat in seats]
     profile = chain_profile(scenario)
+    check_exchange_time(scenario, profile, world)
     contracts = deploy(scenario, world, scheme, owner, addresses)
     chain = Blockchain(world.env, world.network, contracts, profile, world.observer)
     keep: Callable[[Any], None] = world.messages.append if scenario.output.messages else lambda message: None

@@ -24,6 +24,7 @@ from simdfl.crypto.sharing import SHARINGS
 from simdfl.crypto.signatures import Keypair
 from simdfl.errors import UserError, unknown_name
 from simdfl.learning.devices import DEVICES
+from simdfl.protocols.beacon_duty import PROOF_GAS_LIMIT
 from simdfl.protocols.parts import ClipSettings
 from simdfl.protocols.training import Training
 from simdfl.scenario import Scenario
@@ -38,6 +39,8 @@ FUND_GAS_LIMIT = 200_000
 BLOCKS_PER_STEP = 3
 JUDGEMENT_BLOCKS = 4
 """After the last dealing is posted: until it is seen, and until its dispute is included."""
+INCLUSION_BLOCKS = 2
+"""Until a transaction is included and seen; half of each deadline must cover this and the finality depth."""
 DEADLINE_BLOCKS = 5
 """Blocks that must fit into every deadline: an honest peer may need two votes included before it can act."""
 OUTSIDE_MANIFEST = {"name", "description", "adversaries", "baselines", "output", "network", "topology", "peers"}
@@ -67,13 +70,20 @@ def chain_profile(scenario: Scenario) -> ChainProfile:
         if (value := getattr(section, key)) is not None
     }
     profile = replace(PROFILES[section.profile], **given)
-    needed_s = (profile.finality_blocks + DEADLINE_BLOCKS) * profile.block_time_s
+    needed_s = profile.block_time_s * max(
+        profile.finality_blocks + DEADLINE_BLOCKS, 2 * (profile.finality_blocks + INCLUSION_BLOCKS)
+    )
     for name in ("register_s", "deal_s", "commit_s", "aggregate_s", "reveal_s", "recover_s", "vote_s"):
         if getattr(scenario.contracts, name) < needed_s:
             raise UserError(
-                f"contracts.{name}: {getattr(scenario.contracts, name)} s is shorter than inclusion and finality "
-                f"take on this chain; use at least {needed_s:g}"
+                f"contracts.{name}: {getattr(scenario.contracts, name)} s is shorter than inclusion and "
+                f"finality take on this chain; use at least {needed_s:g}"
             )
+    if profile.gas_limit < PROOF_GAS_LIMIT:
+        raise UserError(
+            f"chain.gas_limit: {profile.gas_limit} is too little for the proof of an invalid dealing; "
+            f"use at least {PROOF_GAS_LIMIT}"
+        )
     check_dealing_time(scenario, profile)
     return profile
 
@@ -91,7 +101,8 @@ def check_dealing_time(scenario: Scenario, profile: ChainProfile) -> None:
     outputs = scenario.beacon.epoch_outputs
     checking_s = sharing.verify_exponentiations(n, threshold_for(n)) * outputs * n * device.group_exp_s
     block_s = (profile.finality_blocks + 1) * profile.block_time_s
-    needed_s = max(c.deal_s / 2, checking_s) + JUDGEMENT_BLOCKS * block_s
+    judgement_s = (profile.finality_blocks + JUDGEMENT_BLOCKS) * profile.block_time_s
+    needed_s = max(c.deal_s / 2, checking_s) + judgement_s
     if c.deal_s < needed_s:
         raise UserError(
             f"contracts.deal_s: {c.deal_s} s is too short to check {n} dealings of {outputs} outputs and to "
@@ -101,6 +112,26 @@ def check_dealing_time(scenario: Scenario, profile: ChainProfile) -> None:
         raise UserError(
             f"beacon.epoch_outputs: {outputs} outputs last {outputs * BLOCKS_PER_STEP * block_s:.0f} s, but "
             f"dealings are judged only after {needed_s:.0f} s; use more outputs or a shorter contracts.deal_s"
+        )
+
+
+def check_exchange_time(scenario: Scenario, profile: ChainProfile, world: World) -> None:
+    """Check that the slowest peer can exchange its parts in time: it would be eliminated without any fault.
+
+    Raises
+    ------
+    UserError
+        If ``contracts.aggregate_s`` is too short for model and bandwidths.
+    """
+    n, conditions = scenario.peers.count, world.network.conditions
+    up_bps, down_bps = float(conditions.up_bps[:n].min()), float(conditions.down_bps[:n].min())
+    exchange_s = 32.0 * world.training.n_parameters * max(1.0 / up_bps, 1.0 / down_bps)
+    needed_s = 2.0 * (exchange_s + (profile.finality_blocks + INCLUSION_BLOCKS) * profile.block_time_s)
+    if scenario.contracts.aggregate_s < needed_s:
+        raise UserError(
+            f"contracts.aggregate_s: {scenario.contracts.aggregate_s} s is too short to exchange gradients of "
+            f"{4 * world.training.n_parameters / 1e6:.1f} MB over the slowest link "
+            f"({min(up_bps, down_bps) / 1e6:.1f} Mbit/s); use at least {needed_s:.0f}"
         )
 
 

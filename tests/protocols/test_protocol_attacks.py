@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from small_runs import attack, reasons, removed, run_small
+
+from simdfl.protocols.verification_duty import VerificationDuty
 
 STEPS = "protocol.steps=30"
 MISCOMPUTED = "failed validation"
@@ -132,3 +136,60 @@ def test_an_invalid_dealing_is_caught_with_real_proofs(scheme: str) -> None:
     assert removed(result, "banned", True) == set(range(5)) - world.honest
     assert removed(result, "banned", False) == set()
     assert {row["step"] for row in result.removals} == {0}
+
+
+@pytest.mark.parametrize(
+    "name", ["WideReport", "ShortReport", "ShortAggregate", "LongGradient", "Extreme", "Garbage"]
+)
+@pytest.mark.parametrize("count", [1, 3])
+def test_hostile_values_harm_no_honest_peer(name: str, count: int) -> None:
+    _, result = run_small(attack(f"hostile:{name}", count), "contracts.minimum_peers=3")
+    assert result.completed
+    assert removed(result, "banned", False) == set()
+    assert result.summary["distinct_models"] == 1
+    if name != "LongGradient":
+        assert removed(result, "ejected", False) == set()
+
+
+@pytest.mark.parametrize("blocks", ["", "chain.block_time_s=12"])
+def test_withholders_of_the_first_ranks_cannot_stop_the_recovery(blocks: str) -> None:
+    """Whose turn it is must not depend on peers that withhold."""
+    group = "adversaries=[{name: withhold_reveal, peers: [0, 1, 2, 3], start_step: 1}]"
+    slow = ("chain.block_time_s=12", "contracts.deal_s=120") if blocks else ()
+    _, result = run_small("protocol.steps=3", group, *slow)
+    assert result.completed
+    assert removed(result, "banned", True) == {0, 1, 2, 3}
+    assert removed(result, "banned", False) == set()
+
+
+def test_finality_delays_a_run_and_harms_nobody() -> None:
+    finality = ("chain.finality_blocks=6", "contracts.deal_s=60", "beacon.epoch_outputs=4")
+    _, result = run_small("protocol.steps=3", *finality, attack("lying_projections", 1))
+    assert result.completed
+    assert removed(result, "banned", False) == removed(result, "ejected", False) == set()
+    assert result.summary["step_s"] > 30.0
+
+
+@pytest.mark.parametrize("early_s", [0.01, 0.05, 0.1, 0.2])
+def test_a_report_timed_at_the_deadline_does_not_divide_the_honest(
+    early_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_time = VerificationDuty.project
+
+    def project_late(self: VerificationDuty, step: int, randomness: bytes) -> Any:
+        if self.peer.behaviour.is_byzantine and step >= 2:
+            yield self.peer.env.sleep(self.peer.job.report_s - early_s)
+        yield from in_time(self, step, randomness)
+
+    monkeypatch.setattr(VerificationDuty, "project", project_late)
+    _, result = run_small(attack("lying_projections", 1))
+    assert result.completed
+    assert removed(result, "banned", False) == removed(result, "ejected", False) == set()
+    assert result.summary["distinct_models"] == 1
+
+
+def test_what_is_left_is_paid_out_after_an_abort() -> None:
+    world, result = run_small(STEPS, attack("withhold_part", 4), "contracts.minimum_peers=4")
+    assert "fewer active peers" in result.outcome
+    assert world.chain is not None
+    assert world.chain.job.treasury.deposits.items() == []

@@ -34,7 +34,6 @@ class ChainHistory:
         self.randomness: dict[int, bytes] = {}
         self.rosters: dict[int, list[int]] = {}
         self.pairs: dict[int, list[tuple[int, int]]] = {}
-        self.contributors: dict[int, list[int]] = {}
         self.cases: dict[int, dict[str, Any]] = {}
         self.removed: dict[int, str] = {}
         self.banned: set[int] = set()
@@ -67,9 +66,6 @@ class ChainHistory:
         self.rosters[step] = mask_members(fields["roster"])
         words = [int.from_bytes(pairs[at : at + 4], "little") for at in range(0, len(pairs), 4)]
         self.pairs[step] = list(zip(words[::2], words[1::2]))
-
-    def _on_exchange(self, fields: dict[str, Any]) -> None:
-        self.contributors[fields["step"]] = mask_members(fields["contributors"])
 
     def _on_caseopened(self, fields: dict[str, Any]) -> None:
         self.cases[fields["case"]] = fields

@@ -210,7 +210,7 @@ class Byzantine(Behaviour):
         if not self.is_attacking(turn.step):
             return turn.own_gradient()
         with np.errstate(over="ignore"):
-            return np.asarray(self.craft(turn)).astype(np.float32)
+            return np.asarray(self.craft(turn)).astype(np.float32, copy=False)
 
     def craft(self, turn: Turn) -> np.ndarray:
         """Return the malicious gradient (d,); gradient attacks override this method alone."""

@@ -370,9 +370,7 @@ def test_history_is_what_the_events_say():
     pair = (4).to_bytes(4, "little") + (2).to_bytes(4, "little")
     lines = [
         ("StepOpened", {"step": 3, "roster": bytes([0b10110]), "randomness": b"r", "pairs": pair}),
-        ("Exchange", {"step": 3, "attempt": 1, "contributors": bytes([6]), "dropped": b""}),
-        ("Final", {"step": 3, "void": bytes([2])}),
-        ("PartVoided", {"step": 3, "part": 4}),
+        ("Aborted", {"reason": b"too few"}),
         ("Ejected", {"peer": 1, "reason": "late"}),
         ("Banned", {"peer": 1, "reason": "proof"}),
         ("Unheard", {}),
@@ -380,5 +378,5 @@ def test_history_is_what_the_events_say():
     for name, fields in lines:
         history.record(Event("ledger", name, fields))
     assert (history.rosters[3], history.pairs[3]) == ([1, 2, 4], [(4, 2)])
-    assert (history.contributors[3], history.attempts[3], history.void[3]) == ([1, 2], 1, {1, 4})
+    assert history.abort_reason == "too few"
     assert (history.removed, history.banned) == ({1: "proof"}, {1})

@@ -6,19 +6,8 @@ Names end in their unit throughout: ``_s`` seconds (float), ``_bytes`` (int), ``
 
 from __future__ import annotations
 
-MS = 1e-3
-MBPS = 1e6
 GWEI = 10**9
 ETHER = 10**18
-
-
-def transmission_s(size_bytes: int, bandwidth_bps: float) -> float:
-    """Return the time that `size_bytes` occupy a line of `bandwidth_bps`.
-
-    >>> transmission_s(1_000_000, 8e6)
-    1.0
-    """
-    return size_bytes * 8.0 / bandwidth_bps
 
 
 def format_bytes(size_bytes: float) -> str:

@@ -65,7 +65,6 @@ class ChainClient:
         self.keypair = keypair
         self.history = chain.history
         self.head = 0
-        self.submitted = 0
         self._chain = chain
         self._network = network
         self._inbox = inbox
@@ -117,7 +116,6 @@ class ChainClient:
         signature = self.keypair.sign(unsigned.signing_digest(self._chain.chain_id))
         transaction = Transaction(**{**vars(unsigned), "signature": signature})
         self._nonce += 1
-        self.submitted += 1
         size = transaction.size_bytes
         message = Message("TX", transaction.nonce, self.peer, transaction, size, Traffic.CHAIN)
         self._network.send(message, self._network.host)

@@ -83,8 +83,6 @@ class Turn:
 class Behaviour:
     """An honest peer."""
 
-    is_byzantine = False
-
     # ---- learning
 
     def gradient(self, turn: Turn) -> np.ndarray:
@@ -189,8 +187,6 @@ class Byzantine(Behaviour):
     start_step, stop_step, period : int
         It attacks in steps ``start_step, start_step + period, …`` before ``stop_step``.
     """
-
-    is_byzantine = True
 
     def __init__(
         self, coalition: Coalition, start_step: int = 0, stop_step: int | None = None, period: int = 1

@@ -92,7 +92,6 @@ class VerifiedPeer(Peer):
         self.job = job
         self.state: ModelState = job.training.genesis
         self.records: dict[int, StepRecord] = {}
-        self.finished_step = -1
         self.rank = seat.index
         self.beacon_duty = BeaconDuty(self)
         self.court_duty = CourtDuty(self)
@@ -251,7 +250,6 @@ class VerifiedPeer(Peer):
         """UPDATE the model by the aggregate. Nothing is rolled back later: clipping bounds the damage."""
         record = self.records[step]
         self.state = self.job.training.update(record.state, *assemble(record, self.job.training.n_parameters))
-        self.finished_step = step
         self.inbox.forget(PER_STEP_TOPICS, step - self.job.terms.dispute_window)
         self.job.trace(self.env.now, StepFinished(step, self.index, self.state.digest))
 

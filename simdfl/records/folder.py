@@ -22,7 +22,7 @@ import pandas as pd
 from simdfl import __version__
 from simdfl.errors import UserError
 from simdfl.records.archive import block_records, message_records, write_lines
-from simdfl.records.columns import TABLES
+from simdfl.records.columns import RUN_COLUMNS, TABLES
 from simdfl.scenario import Loaded, show
 from simdfl.world.result import RunResult
 
@@ -125,7 +125,7 @@ def _write_table(folder: Path, name: str, loaded: Loaded, results: dict[str, Run
         for run, result in results.items()
         for row in getattr(result, name)
     ]
-    columns = ["run", "protocol", "seed", *TABLES[name]]
+    columns = [*RUN_COLUMNS, *TABLES[name]]
     frame = pd.DataFrame(rows, columns=columns)
     frame.attrs = {"scenario_digest": loaded.digest, "simdfl": __version__, "columns": TABLES[name]}
     frame.to_parquet(folder / f"{name}.parquet", index=False)

@@ -41,17 +41,6 @@ class AdversaryGroup(Section):
             return len(self.peers)
         return self.count if self.count is not None else round((self.fraction or 0.0) * n)
 
-    def attacks_at(self, step: int) -> bool:
-        """Return whether the group attacks in `step`.
-
-        >>> group = AdversaryGroup(name="sign_flip", count=1, start_step=4, stop_step=9, period=2)
-        >>> [step for step in range(12) if group.attacks_at(step)]
-        [4, 6, 8]
-        """
-        if step < self.start_step or (self.stop_step is not None and step >= self.stop_step):
-            return False
-        return (step - self.start_step) % self.period == 0
-
     @model_validator(mode="after")
     def _check(self) -> AdversaryGroup:
         given = [key for key in ("fraction", "count", "peers") if getattr(self, key) is not None]

@@ -52,7 +52,6 @@ class Observer:
         self._last = steps - 1
         self._every = every
         self._progress = progress
-        self._opened_at: dict[int, float] = {}
         self._current_step = 0
 
     def __call__(self, now_s: float, event: Any) -> None:

@@ -133,6 +133,7 @@ def summarise(world: World, steps: list[Row]) -> dict[str, Any]:
         **{f"{row['traffic']}_bytes": row["sent_bytes"] / done / n for row in traffic_rows(world)},
         "transactions": sum(len(block.receipts) for block in chain.blocks) / done if chain else 0.0,
         "failed_transactions": sum(row["failed"] for row in call_rows(world)),
+        "rejected_transactions": chain.rejected if chain else 0,
         "gas": sum(block.gas_used for block in chain.blocks) / done if chain else 0.0,
         "fees_wei": str(chain.fees_wei) if chain else "0",
         "engine": vars(world.training.engine.stats),

@@ -78,12 +78,10 @@ def test_numbers_are_read_as_people_write_them():
     assert scenario.protocol.max_deviation == 7.0
 
 
-def test_group_sizes_and_times():
+def test_group_sizes():
     assert AdversaryGroup(name="a", fraction=0.3).byzantine_count(20) == 6
     assert AdversaryGroup(name="a", count=7).byzantine_count(16) == 7
     assert AdversaryGroup(name="a", peers=(2, 5)).byzantine_count(16) == 2
-    group = AdversaryGroup(name="a", count=1, start_step=3, stop_step=8, period=2)
-    assert [step for step in range(10) if group.attacks_at(step)] == [3, 5, 7]
 
 
 def test_schema_file_for_editors_is_up_to_date():

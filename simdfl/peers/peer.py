@@ -71,6 +71,7 @@ class Peer(Actor):
         self.network = seat.network
         self.spent_s: dict[str, float] = defaultdict(float)
         self.gradients_computed = 0
+        self.validations = 0
         seat.network.attach(seat.index, self.inbox)
 
     def run(self) -> Life:

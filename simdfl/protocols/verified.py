@@ -227,6 +227,7 @@ class VerifiedPeer(Peer):
         record = self.records[step - 1]
         yield self.spend("validation", self.court_duty.recomputation_s(record))
         self.gradients_computed += 1
+        self.validations += 1
         is_right, _ = self.court_duty.check_computation(record, target)
         result = self.behaviour.attests(self.turn(self.records[step]), target, is_right)
         if result is None:

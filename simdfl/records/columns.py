@@ -25,6 +25,7 @@ TABLES: dict[str, dict[str, str]] = {
         "up_bps": "upload bandwidth, bit/s",
         "down_bps": "download bandwidth, bit/s",
         "gradients_computed": "gradients it computed, validations included",
+        "validations": "of these, recomputations of another peer's gradient",
         "gradient_s": "simulated time spent on its own gradients, s",
         "validation_s": "simulated time spent on recomputing others' gradients, s",
         "court_s": "simulated time spent on judging cases, s",

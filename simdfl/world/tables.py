@@ -69,6 +69,7 @@ def peer_rows(world: World) -> list[Row]:
             "up_bps": float(conditions.up_bps[index]),
             "down_bps": float(conditions.down_bps[index]),
             "gradients_computed": peer.gradients_computed,
+            "validations": peer.validations,
         }
         row |= {f"{work}_s": peer.spent_s.get(work, 0.0) for work in WORK}
         row |= {f"sent_{name}_bytes": int(values[index]) for name, values in sent.items()}
@@ -128,8 +129,7 @@ def summarise(world: World, steps: list[Row]) -> dict[str, Any]:
         "steps": len(steps),
         "step_s": step_time_s(steps),
         "gradients_per_step": gradients / done,
-        "validation_s": sum(peer.spent_s.get("validation", 0.0) for peer in world.peers),
-        "gradient_s": sum(peer.spent_s.get("gradient", 0.0) for peer in world.peers),
+        "validations_per_step": sum(peer.validations for peer in world.peers) / done,
         **{f"{row['traffic']}_bytes": row["sent_bytes"] / done / n for row in traffic_rows(world)},
         "transactions": sum(len(block.receipts) for block in chain.blocks) / done if chain else 0.0,
         "failed_transactions": sum(row["failed"] for row in call_rows(world)),

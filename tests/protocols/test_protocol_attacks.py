@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from small_runs import attack, reasons, removed, run_small
 
+from simdfl.peers.behaviour import Byzantine
 from simdfl.protocols.verification_duty import VerificationDuty
 
 STEPS = "protocol.steps=30"
@@ -177,7 +178,7 @@ def test_a_report_timed_at_the_deadline_does_not_divide_the_honest(
     in_time = VerificationDuty.project
 
     def project_late(self: VerificationDuty, step: int, randomness: bytes) -> Any:
-        if self.peer.behaviour.is_byzantine and step >= 2:
+        if isinstance(self.peer.behaviour, Byzantine) and step >= 2:
             yield self.peer.env.sleep(self.peer.job.report_s - early_s)
         yield from in_time(self, step, randomness)
 

@@ -12,7 +12,7 @@ from simdfl.crypto.hashing import digest
 from simdfl.kernel.actor import Life
 from simdfl.network import Message, Traffic
 from simdfl.protocols.baseline import BaselinePeer
-from simdfl.protocols.parts import make_aggregate
+from simdfl.protocols.parts import make_aggregate, part_size, split_parts
 
 
 class AllReducePeer(BaselinePeer):
@@ -31,8 +31,7 @@ class AllReducePeer(BaselinePeer):
         """EXCHANGE: send part j of one's gradient to aggregator j."""
         n = self.job.n_peers
         gradient = self.contribution(step)
-        parts = np.zeros((n, -(-len(gradient) // n)), dtype=np.float32)
-        parts.reshape(-1)[: len(gradient)] = gradient
+        parts = split_parts(gradient, n)
         turn = self.turn(step)
         for owner in range(n):
             if owner == self.index or self.behaviour.sends_part(turn, owner):
@@ -57,8 +56,7 @@ class AllReducePeer(BaselinePeer):
         """Collect the aggregated parts and update; a part that does not come counts as zero."""
         n = self.job.n_peers
         got = yield self.inbox.collect("VALUE", step, n, self.env.now + self.job.wait_s)
-        size = -(-self.job.training.n_parameters // n)
-        vector = np.zeros((n, size), dtype=np.float32)
+        vector = np.zeros((n, part_size(self.job.training.n_parameters, n)), dtype=np.float32)
         for owner, message in got.messages.items():
             vector[owner] = message.content.values
         hashes = [got.messages[owner].content.hash if owner in got.messages else b"" for owner in range(n)]

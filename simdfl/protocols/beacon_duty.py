@@ -18,6 +18,7 @@ from simdfl.crypto.hashing import digest, sha256
 from simdfl.crypto.merkle import merkle_path, merkle_root
 from simdfl.kernel.actor import Life
 from simdfl.network import Message, Traffic
+from simdfl.protocols.duty import Duty
 from simdfl.protocols.job import StepRecord
 
 if TYPE_CHECKING:
@@ -46,17 +47,11 @@ def make_epoch(transcripts: list[bytes], commitments: list[bytes]) -> DealtEpoch
     return DealtEpoch(tuple(transcripts), tuple(commitments), leaves, merkle_root(leaves))
 
 
-class BeaconDuty:
-    """The beacon side of one peer's life.
-
-    Parameters
-    ----------
-    peer : VerifiedPeer
-        Whose duty it is.
-    """
+class BeaconDuty(Duty):
+    """The beacon side of one peer's life."""
 
     def __init__(self, peer: VerifiedPeer) -> None:
-        self.peer = peer
+        super().__init__(peer)
         seed = peer.job.rng.key("beacon-key", peer.index)
         self.secret_key, self.public_key = peer.job.scheme.make_key(seed)
         peer.job.beacon_keys[peer.index] = self.public_key

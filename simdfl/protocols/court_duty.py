@@ -12,6 +12,7 @@ from contracts_model.beacon import mask_bytes
 from contracts_model.court import Kind
 from simdfl.kernel.actor import Life
 from simdfl.network import Message, Traffic
+from simdfl.protocols.duty import Duty
 from simdfl.protocols.job import StepRecord
 from simdfl.protocols.parts import Commitment, Report
 
@@ -24,17 +25,11 @@ OPENING_SHARE = 0.5
 """Part of the voting time within which the parts must be open."""
 
 
-class CourtDuty:
-    """The court side of one peer's life.
-
-    Parameters
-    ----------
-    peer : VerifiedPeer
-        Whose duty it is.
-    """
+class CourtDuty(Duty):
+    """The court side of one peer's life."""
 
     def __init__(self, peer: VerifiedPeer) -> None:
-        self.peer = peer
+        super().__init__(peer)
         self._variants: dict[tuple[str, int, int], list[Message]] = {}
         self._verified: dict[int, Any] = {}
         self._contradicted: set[tuple[int, int]] = set()

@@ -15,6 +15,7 @@ from simdfl.chain.history import mask_members
 from simdfl.kernel.actor import Life
 from simdfl.network import Message, Traffic
 from simdfl.peers.behaviour import Turn
+from simdfl.protocols.duty import Duty
 from simdfl.protocols.job import Removed, StepRecord
 from simdfl.protocols.parts import Commitment, admissible, make_aggregate, part_size
 from simdfl.protocols.waiting import await_chain
@@ -26,17 +27,11 @@ LOCK_PATIENCE = 8.0
 """Part of the reveal's time after which a missing aggregate is asked for, and again until it is voted absent."""
 
 
-class ExchangeDuty:
-    """The exchange side of one peer's life.
-
-    Parameters
-    ----------
-    peer : VerifiedPeer
-        Whose duty it is.
-    """
+class ExchangeDuty(Duty):
+    """The exchange side of one peer's life."""
 
     def __init__(self, peer: VerifiedPeer) -> None:
-        self.peer = peer
+        super().__init__(peer)
         peer.inbox.listen("WANT", self._serve_want)
 
     # ---- EXCHANGE and AGGREGATE

@@ -40,6 +40,26 @@ class Commitment:
         return int(self.parts.shape[1]) * 4
 
 
+def part_size(n_parameters: int, n_parts: int) -> int:
+    """Return how many entries each part has.
+
+    >>> part_size(10, 4)
+    3
+    """
+    return -(-n_parameters // n_parts)
+
+
+def split_parts(gradient: np.ndarray, n_parts: int) -> np.ndarray:
+    """Return a gradient (d,) zero-padded and split, (n_parts, part_size) float32.
+
+    >>> split_parts(np.arange(3.0), 2).tolist()
+    [[0.0, 1.0], [2.0, 0.0]]
+    """
+    padded = np.zeros((n_parts, part_size(len(gradient), n_parts)), dtype=np.float32)
+    padded.reshape(-1)[: len(gradient)] = gradient
+    return padded
+
+
 def commit_gradient(gradient: np.ndarray, n_parts: int) -> Commitment:
     """Split a gradient (d,) into `n_parts`, hash the parts, and commit to the hashes.
 
@@ -48,22 +68,12 @@ def commit_gradient(gradient: np.ndarray, n_parts: int) -> Commitment:
     CryptoError
         If an entry is NaN or infinite: it has no canonical bytes.
     """
-    size = -(-len(gradient) // n_parts)
-    padded = np.zeros((n_parts, size), dtype=np.float32)
-    padded.reshape(-1)[: len(gradient)] = gradient
+    padded = split_parts(gradient, n_parts)
+    size = padded.shape[1]
     raw = canonical_float32(padded)
     hashes = tuple(sha256(raw[at : at + 4 * size]) for at in range(0, len(raw), 4 * size))
     padded.flags.writeable = False
     return Commitment(padded, hashes, merkle_root(hashes))
-
-
-def part_size(n_parameters: int, n_parts: int) -> int:
-    """Return how many entries each part has.
-
-    >>> part_size(10, 4)
-    3
-    """
-    return -(-n_parameters // n_parts)
 
 
 def admissible(gradient: np.ndarray) -> np.ndarray:
@@ -164,14 +174,15 @@ class ClipSettings:
     projections: int
     max_deviation: float
 
-    def sum_tolerance(self, part_size: int) -> int:
+    def sum_tolerance(self, size: int) -> int:
         """Return V2's bound per contributor, in units of 2^-40: eps ||z|| plus float32 rounding.
 
-        ||z|| is at most sqrt(part_size). Rounding the fixed point to float32 moves each clipped difference by
-        at most 2^-24 of the aggregate's size, taken as that of an honest aggregate, at most Delta_max.
+        ||z|| is at most sqrt(size) for parts of `size` entries. Rounding the fixed point to float32 moves each
+        clipped difference by at most 2^-24 of the aggregate's size, taken as that of an honest aggregate, at most
+        Delta_max.
         """
         scale = min(self.radius, self.max_deviation)
-        bound = (2.0 * self.tolerance + 2.0**-22 * (1.0 + scale)) * float(np.sqrt(part_size))
+        bound = (2.0 * self.tolerance + 2.0**-22 * (1.0 + scale)) * float(np.sqrt(size))
         return int(bound * FIXED_ONE)
 
 

@@ -7,7 +7,6 @@ the differences sum to zero, and so do their projections. V3: nobody's distance 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,24 +14,13 @@ from contracts_model.court import Absence
 from simdfl.errors import UserError
 from simdfl.kernel.actor import Life
 from simdfl.network import Traffic
+from simdfl.protocols.duty import Duty
 from simdfl.protocols.job import StepRecord
 from simdfl.protocols.parts import Report, part_size
 
-if TYPE_CHECKING:
-    from simdfl.protocols.verified import VerifiedPeer
 
-
-class VerificationDuty:
-    """The verifying side of one peer's life.
-
-    Parameters
-    ----------
-    peer : VerifiedPeer
-        Whose duty it is.
-    """
-
-    def __init__(self, peer: VerifiedPeer) -> None:
-        self.peer = peer
+class VerificationDuty(Duty):
+    """The verifying side of one peer's life."""
 
     # ---- PROJECT
 

@@ -34,6 +34,7 @@ from simdfl.protocols.parts import (
     Commitment,
     admissible,
     commit_gradient,
+    part_size,
     transcript_digest,
 )
 from simdfl.protocols.training import LabelMap, ModelState
@@ -257,8 +258,8 @@ class VerifiedPeer(Peer):
 
 def assemble(record: StepRecord, n_parameters: int) -> tuple[np.ndarray, bytes]:
     """Return the aggregate gradient (d,) of a step, void parts zero, and its digest."""
-    size = -(-n_parameters // len(record.roster))
-    vector = np.zeros((len(record.roster), size), dtype=np.float32)
+    n_parts = len(record.roster)
+    vector = np.zeros((n_parts, part_size(n_parameters, n_parts)), dtype=np.float32)
     for position, aggregate in enumerate(record.aggregates):
         if aggregate is not None:
             vector[position] = aggregate.values

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simdfl.peers.behaviour import Byzantine, Turn
+from simdfl.peers.behaviour import Byzantine, Dealer, Turn
 
 
 class WithholdReveal(Byzantine):
@@ -33,8 +33,7 @@ class InvalidDealing(Byzantine):
     Cascudo and David, "SCRAPE: scalable randomness attested by public entities", ACNS 2017 (verification).
     """
 
-    def transcript(self, output: int, transcript: bytes) -> bytes:
+    def transcript(self, dealer: Dealer) -> bytes:
         """Change the last byte, which belongs to the proof's last response."""
-        if not self.is_attacking(output):
-            return transcript
-        return transcript[:-1] + bytes([transcript[-1] ^ 1])
+        right = dealer.transcript
+        return right[:-1] + bytes([right[-1] ^ 1]) if self.is_attacking(dealer.output) else right

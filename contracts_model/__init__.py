@@ -6,6 +6,6 @@ precompiles come from whoever runs the contracts (:class:`~contracts_model.host.
 
 from contracts_model.job import Call, Job, Outcome
 from contracts_model.runtime import Event, Revert
-from contracts_model.terms import Phase, Terms, threshold_for
+from contracts_model.terms import Phase, Terms, Withheld, threshold_for
 
-__all__ = ["Call", "Event", "Job", "Outcome", "Phase", "Revert", "Terms", "threshold_for"]
+__all__ = ["Call", "Event", "Job", "Outcome", "Phase", "Revert", "Terms", "Withheld", "threshold_for"]

@@ -2,7 +2,12 @@
 
 An *epoch* is a batch of ``epoch_outputs`` outputs dealt together. A dealer posts one Merkle root per epoch; a
 leaf is H(H(transcript) ‖ commitment) and the transcripts travel off chain: hash on chain, one fraud proof in
-a dispute (EthDKG's pattern). Sharings stay bound to the key set and the threshold they were dealt under.
+a dispute (EthDKG's pattern). Sharings stay bound to the key set and the threshold they were dealt under. A packed
+sharing (ALBATROSS) serves several outputs in a row, one leaf each.
+
+What becomes of a secret that is not opened is the job's policy, :class:`~contracts_model.terms.Withheld`: it is
+recovered from the shares; or the toss starts again without the withholder; or it is left out; or a trusted
+dealer speaks alone.
 """
 
 from __future__ import annotations
@@ -11,18 +16,29 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from contracts_model.abi import Bytes, Bytes32, Bytes32s, BytesList, Uint, Uints
+from contracts_model.draw import is_canary
 from contracts_model.gas import BLS_G1_ADD_GAS, BLS_G1_MUL_GAS, BLS_MAP_FP_TO_G1_GAS
 from contracts_model.registry import Registry
 from contracts_model.runtime import Context, Contract, external
 from contracts_model.storage import BitSet, Slots, members
-from contracts_model.terms import Phase, Terms, threshold_for
+from contracts_model.terms import Phase, Terms, Withheld
 
 DLEQ_MULTIPLICATIONS = 4
 
 
-def dealing_context(job_digest: bytes, output: int, dealer: int) -> bytes:
-    """Return the bytes that bind a sharing to job, output and dealer: it verifies nowhere else."""
-    return job_digest + b"deal" + output.to_bytes(8, "little") + dealer.to_bytes(4, "little")
+def dealing_context(job_digest: bytes, output: int, dealer: int, attempt: int = 0) -> bytes:
+    """Return the bytes that bind a dealing to job, (first) output, dealer and toss: it verifies nowhere else."""
+    place = output.to_bytes(8, "little") + dealer.to_bytes(4, "little")
+    return job_digest + b"deal" + place + attempt.to_bytes(4, "little") * bool(attempt)
+
+
+def first_of_pack(position: int, packing: int) -> int:
+    """Return where, in its epoch, the sharing begins that serves the output at `position`.
+
+    >>> [first_of_pack(position, 3) for position in range(5)]
+    [0, 0, 0, 3, 3]
+    """
+    return position - position % packing
 
 
 class PhaseDriver(Protocol):
@@ -34,6 +50,14 @@ class PhaseDriver(Protocol):
 
     def after_opening(self, ctx: Context) -> None:
         """React to one secret more being open."""
+        ...
+
+    def after_recommitment(self, ctx: Context) -> None:
+        """React to one fresh commitment more of a toss that starts again."""
+        ...
+
+    def after_publication(self, ctx: Context, output: int, value: bytes) -> None:
+        """React to the trusted dealer's output."""
         ...
 
 
@@ -71,7 +95,7 @@ class Beacon(Contract):
     def open_epoch(self, ctx: Context, epoch: int) -> None:
         """Fix the receivers and threshold of an epoch and let everybody deal for it."""
         self.enter()
-        receivers = self.registry.active_mask()
+        receivers = self.registry.active_mask() | self.registry.admit(ctx)
         self.sets.write(("receivers", epoch), receivers)
         self.state["dealing"] = epoch + 1
         self.state["deal_until"] = ctx.timestamp_s + self.terms.deal_s // 2
@@ -84,7 +108,7 @@ class Beacon(Contract):
         The second half is for checking: a root posted just before the lock could neither be disputed nor
         voted absent, and its dealer could later stop the job by withholding what nobody can recover.
         """
-        dealer = self.registry.index_of(ctx)
+        dealer = self.registry.dealer_index(ctx)
         ctx.require(self.state["dealing"] == epoch + 1, "this epoch is not open for dealing")
         ctx.require(ctx.timestamp_s <= self.state["deal_until"], "too late: dealings are being checked")
         ctx.require(root != bytes(32), "an empty root")
@@ -101,8 +125,10 @@ class Beacon(Contract):
 
     def eject_missing_dealers(self, ctx: Context, epoch: int) -> None:
         """Eject the active peers that have no dealing for an epoch: a missed deadline."""
-        for peer in members(self.registry.active_mask() & ~self.sets.read(("dealt", epoch))):
+        dealt = self.sets.read(("dealt", epoch))
+        for peer in members(self.registry.active_mask() & ~dealt):
             self.registry.eject(ctx, peer, "missed deadline: dealing")
+        self.registry.seat(ctx, dealt)
 
     @external
     def dispute_dealing(
@@ -112,25 +138,44 @@ class Beacon(Contract):
         reporter = self.registry.index_of(ctx)
         epoch = self.epoch_of(output)
         ctx.require(output >= self.state["next"], "this output is open already")
-        self._require_leaf(ctx, output, dealer, ctx.sha256(transcript), commitment, path)
-        receivers = self.registry.keys_of(self.sets.read(("receivers", epoch)))
-        threshold = threshold_for(len(receivers))
+        self.require_leaf(ctx, output, dealer, ctx.sha256(transcript), commitment, path)
+        receivers, threshold = self.receivers_of(output)
         ctx.meter.charge(BLS_G1_MUL_GAS * ctx.host.dealing_exponentiations(len(receivers), threshold))
-        bound = dealing_context(self.terms.job_digest, output, dealer)
-        valid = ctx.host.verify_dealing(bound, receivers, threshold, transcript, commitment)
+        bound, coordinate = self.place_of(output, dealer)
+        valid = ctx.host.verify_dealing(bound, receivers, threshold, transcript, commitment, coordinate)
         ctx.require(not valid, "the dealing is valid")
         self.sets.discard(("dealt", epoch), dealer)
         self.registry.ban(ctx, dealer, "invalid dealing", reporter)
 
-    def _require_leaf(
+    def receivers_of(self, output: int) -> tuple[list[bytes], int]:
+        """Return the keys to which an output's secrets are dealt, and the threshold."""
+        keys = self.registry.keys_of(self.sets.read(("receivers", self.epoch_of(output))))
+        return keys, self.terms.threshold(len(keys))
+
+    def place_of(self, output: int, dealer: int) -> tuple[bytes, int]:
+        """Return the context of the dealing that serves an output, and which of its secrets does."""
+        coordinate, attempt = 0, 0
+        if self.terms.tolerated_percent:
+            count = self.sets.read(("receivers", self.epoch_of(output))).bit_count()
+            position = output % self.terms.epoch_outputs
+            coordinate = position - first_of_pack(position, self.terms.packing(count))
+        if self.terms.withheld == Withheld.RESTART:
+            attempt = self.state["attempt"]
+        return dealing_context(self.terms.job_digest, output - coordinate, dealer, attempt), coordinate
+
+    def require_leaf(
         self, ctx: Context, output: int, dealer: int, digest: bytes, commitment: bytes, path: Bytes32s
     ) -> None:
+        """Revert unless the dealing with this digest and commitment is what the dealer posted for an output."""
         epoch, position = divmod(output, self.terms.epoch_outputs)
         leaf = ctx.sha256(digest + commitment)
         for _ in path:
             ctx.sha256(bytes(65))
         size = len(self.outputs_of(epoch))
-        root = self.roots[(epoch, dealer)]
+        attempt = self.state["attempt"] if self.terms.withheld == Withheld.RESTART else 0
+        if attempt:
+            position, size = 0, 1
+        root = self.roots[("again", output, attempt, dealer) if attempt else (epoch, dealer)]
         ctx.require(root and ctx.host.verify_path(root, leaf, position, size, path), "not in the posted root")
 
     # ---- opening
@@ -139,10 +184,16 @@ class Beacon(Contract):
         """Fix Q_k, the dealers of `output`: who dealt and is in the roster. From now on reveals count."""
         self.enter()
         qualified = self.sets.read(("dealt", self.epoch_of(output))) & roster
-        self.sets.write("awaited", qualified)
+        if self.terms.withheld == Withheld.RESTART:
+            self.sets.write("tossing", qualified)
+            self.state["attempt"] = 0
         self.state["next"] = output + 1
-        self.state["sum"] = 0
         self.state["recovered"] = 0
+        self._await(ctx, output, qualified)
+
+    def _await(self, ctx: Context, output: int, qualified: int) -> None:
+        self.sets.write("awaited", qualified)
+        self.state["sum"] = 0
         ctx.emit(self.name, "Locked", output=output, dealers=mask_bytes(qualified))
 
     def _require_open(self, ctx: Context, output: int, dealer: int, phase: Phase) -> None:
@@ -163,12 +214,18 @@ class Beacon(Contract):
         """Open one's sharing of `output` with the 32-byte secret; checked against the dealt commitment."""
         dealer = self.registry.known_index(ctx)
         self._require_open(ctx, output, dealer, Phase.REVEAL)
-        self._require_leaf(ctx, output, dealer, transcript_digest, commitment, path)
-        ctx.meter.charge(BLS_G1_MUL_GAS)
-        ctx.require(ctx.host.check_opening(commitment, secret), "the secret does not open the commitment")
+        self.require_leaf(ctx, output, dealer, transcript_digest, commitment, path)
+        if self.terms.withheld == Withheld.RECOVER:
+            ctx.meter.charge(BLS_G1_MUL_GAS)
+        bound, _ = self.place_of(output, dealer)
+        opens = ctx.host.check_opening(bound, commitment, secret)
+        ctx.require(opens, "the secret does not open the commitment")
         self.sets.discard("awaited", dealer)
         self.state["sum"] = ctx.host.add_secrets(self.state["sum"], secret)
-        ctx.emit(self.name, "Revealed", output=output, dealer=dealer)
+        ctx.emit(self.name, "Revealed", output=output, dealer=dealer, secret=secret)
+        rate = self.terms.canary_permille
+        if rate and output >= 2 and is_canary(self.terms.job_digest, output, secret, rate):
+            ctx.emit(self.name, "Canary", step=output - 2, peer=dealer)
         self.driver.after_opening(ctx)
 
     @external
@@ -189,14 +246,14 @@ class Beacon(Contract):
         """
         reporter = self.registry.index_of(ctx)
         self._require_open(ctx, output, dealer, Phase.RECOVER)
-        self._require_leaf(ctx, output, dealer, ctx.sha256(transcript), commitment, path)
-        keys = self.registry.keys_of(self.sets.read(("receivers", self.epoch_of(output))))
-        threshold = threshold_for(len(keys))
+        ctx.require(self.terms.withheld == Withheld.RECOVER, "nothing can be recovered from a commitment")
+        self.require_leaf(ctx, output, dealer, ctx.sha256(transcript), commitment, path)
+        keys, threshold = self.receivers_of(output)
         ctx.require(len(shares) == len(receivers) == len(set(receivers)) == threshold, "t distinct shares needed")
         ctx.meter.charge(threshold * (DLEQ_MULTIPLICATIONS + 1) * (BLS_G1_MUL_GAS + BLS_G1_ADD_GAS))
-        bound = dealing_context(self.terms.job_digest, output, dealer)
+        bound, coordinate = self.place_of(output, dealer)
         numbered = list(zip(receivers, shares))
-        secret = ctx.host.recover_secret(bound, keys, threshold, transcript, numbered)
+        secret = ctx.host.recover_secret(bound, keys, threshold, transcript, numbered, coordinate)
         ctx.require(secret is not None, "a share is wrong")
         count = self.state["recovered"]
         self.recovered[(output, count, 0)] = secret[:32] if secret else b""
@@ -213,6 +270,75 @@ class Beacon(Contract):
         output = self.state["next"] - 1
         ctx.emit(self.name, "Withheld", output=output, dealers=mask_bytes(self.awaited()))
 
+    # ---- other policies for what is withheld
+
+    def skip_withheld(self, ctx: Context) -> bool:
+        """Leave out what was not opened (RANDAO); return whether anything was."""
+        self.enter()
+        output = self.state["next"] - 1
+        left = self.awaited()
+        ctx.emit(self.name, "Skipped", output=output, dealers=mask_bytes(left))
+        self.sets.write("awaited", 0)
+        return self.sets.read(("dealt", self.epoch_of(output))) & ~left != 0
+
+    def restart(self, ctx: Context) -> int:
+        """Remove who did not open its secret and ask the others for fresh commitments; return who they are."""
+        self.enter()
+        output, left = self.state["next"] - 1, self.awaited()
+        for peer in members(left):
+            self.registry.ban(ctx, peer, "aborted the coin toss", None)
+        tossing = self.sets.read("tossing") & ~left
+        self.sets.write("tossing", 0)
+        self.sets.write("awaited", tossing)
+        self.state["attempt"] += 1
+        ctx.emit(
+            self.name,
+            "Restarted",
+            output=output,
+            attempt=self.state["attempt"],
+            dealers=mask_bytes(tossing),
+        )
+        return tossing
+
+    @external
+    def recommit(self, ctx: Context, output: Uint, root: Bytes32) -> None:
+        """Post a fresh commitment, as the root of a single leaf, for a toss that starts again."""
+        dealer = self.registry.known_index(ctx)
+        self._require_open(ctx, output, dealer, Phase.RECOVER)
+        ctx.require(self.terms.withheld == Withheld.RESTART, "no toss starts again here")
+        ctx.require(root != bytes(32), "an empty root")
+        self.sets.discard("awaited", dealer)
+        self.sets.add("tossing", dealer)
+        self.roots[("again", output, self.state["attempt"], dealer)] = root
+        ctx.emit(self.name, "Recommitted", output=output, dealer=dealer, root=root)
+        self.driver.after_recommitment(ctx)
+
+    def toss_again(self, ctx: Context) -> bool:
+        """Await the fresh secrets; eject who posted no commitment; return whether anybody is left."""
+        self.enter()
+        for peer in members(self.awaited()):
+            self.registry.eject(ctx, peer, "missed deadline: fresh commitment")
+        tossing = self.sets.read("tossing")
+        self._await(ctx, self.state["next"] - 1, tossing)
+        return tossing != 0
+
+    def attempt(self) -> int:
+        """Return how often the current toss has started again."""
+        return int(self.state["attempt"]) if self.terms.withheld == Withheld.RESTART else 0
+
+    @external
+    def publish(self, ctx: Context, output: Uint, value: Bytes32) -> None:
+        """Publish an output as the trusted dealer."""
+        ctx.require(self.terms.withheld == Withheld.TRUSTED, "this job has no trusted dealer")
+        ctx.require(ctx.sender == self.terms.owner, "not the trusted dealer")
+        ctx.require(self.driver.phase() == Phase.REVEAL, "not in the reveal phase")
+        ctx.require(output + 1 == self.state["next"], "not the output being opened")
+        self.outputs[output] = value
+        ctx.emit(self.name, "Output", output=output, value=value)
+        self.driver.after_publication(ctx, output, value)
+
+    # ---- output
+
     def awaited(self) -> int:
         """Return the dealers whose secrets of the current output are still closed."""
         return self.sets.read("awaited")
@@ -224,7 +350,8 @@ class Beacon(Contract):
         pieces = [
             bytes(self.recovered[(output, i, 0)]) + bytes(self.recovered[(output, i, 1)]) for i in range(count)
         ]
-        ctx.meter.charge(BLS_G1_MUL_GAS + count * (BLS_G1_ADD_GAS + BLS_MAP_FP_TO_G1_GAS))
+        if self.terms.withheld == Withheld.RECOVER:
+            ctx.meter.charge(BLS_G1_MUL_GAS + count * (BLS_G1_ADD_GAS + BLS_MAP_FP_TO_G1_GAS))
         value = ctx.host.beacon_output(self.terms.job_digest, output, self.state["sum"], pieces)
         self.outputs[output] = value
         ctx.emit(self.name, "Output", output=output, value=value)

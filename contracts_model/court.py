@@ -1,8 +1,10 @@
 """Court: accusations, votes, verdicts, and what arithmetic alone can decide (BTARD section 3; PROTOCOL §8).
 
-Decided without a vote: two signatures for one slot, a signed commitment that contradicts the posted root.
-Opened without an accuser, by arithmetic or by majority: a V2 sum beyond the tolerance, V3 complaints of more
-than half. Everything else is a case: all peers recompute and vote, and a majority on one verdict decides.
+Decided without a vote: two signatures for one slot, a signed commitment that contradicts the posted root, a
+signed share that decrypts nothing. Opened without an accuser, by arithmetic or by majority: a V2 sum beyond the
+tolerance, V3 complaints of more than half, a target that showed its validator nothing. Everything else is a case:
+all peers, or a jury that the beacon draws after the case was opened, recompute and vote, and a majority on one
+verdict decides.
 """
 
 from __future__ import annotations
@@ -12,8 +14,9 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from contracts_model.abi import Bytes, Bytes32, Bytes32s, BytesList, Uint
-from contracts_model.beacon import mask_bytes
-from contracts_model.gas import ECRECOVER_GAS
+from contracts_model.beacon import DLEQ_MULTIPLICATIONS, mask_bytes
+from contracts_model.draw import draw_jury
+from contracts_model.gas import BLS_G1_ADD_GAS, BLS_G1_MUL_GAS, ECRECOVER_GAS, SHA256_BASE_GAS
 from contracts_model.ledger import StepLedger
 from contracts_model.registry import Registry
 from contracts_model.runtime import Context, Contract, external
@@ -22,6 +25,7 @@ from contracts_model.terms import Terms
 
 COMMIT_TOPIC = b"COMMIT"
 REPORT_TOPIC = b"REPORT"
+SHARE_TOPIC = b"SHARE"
 ENTRY_BYTES = 8
 
 
@@ -34,6 +38,8 @@ class Kind(IntEnum):
     """An aggregator says: the target misreported its projection or norm on my part (V1)."""
     AGGREGATION = 3
     """The target's aggregated part is to be recomputed from the opened parts (CheckAveraging)."""
+    CANARY = 4
+    """A canary says: the target, its validator, attested that my planted error was right."""
 
 
 class Absence(IntEnum):
@@ -88,18 +94,47 @@ class Court(Contract):
         self.cases["count"] = number
         self.cases[("about", kind, step, target, -1 if accuser is None else accuser)] = number
         self.cases[(number, "parties")] = (int(kind), step, target, -1 if accuser is None else accuser)
-        self.cases[(number, "deadline")] = ctx.timestamp_s + self.terms.vote_s
-        self.sets.write(("eligible", number), self.registry.active_mask())
+        if self.terms.jury_size and self.ledger.step() < self.terms.steps:
+            self.cases["waiting"] = number  # all later ones wait too; the closing step draws no more juries
+            self.cases["waiting_from"] = self.cases["waiting_from"] or number
+        else:
+            self._hear(ctx, number, self.registry.active_mask())
+
+    def _hear(self, ctx: Context, number: int, eligible: int) -> None:
+        """Begin the vote of a case."""
+        kind, step, target, accuser = self.cases[(number, "parties")]
+        deadline = ctx.timestamp_s + self.terms.vote_s
+        self.cases[(number, "deadline")] = deadline
+        self.sets.write(("eligible", number), eligible)
         ctx.emit(
             self.name,
             "CaseOpened",
             case=number,
-            kind=int(kind),
+            kind=kind,
             step=step,
             target=target,
-            accuser=-1 if accuser is None else accuser,
-            deadline=ctx.timestamp_s + self.terms.vote_s,
+            accuser=accuser,
+            jury=mask_bytes(eligible),
+            deadline=deadline,
         )
+
+    def draw_juries(self, ctx: Context, randomness: bytes) -> None:
+        """Draw the jurors of all cases that were opened before this output was known (called by the ledger).
+
+        The parties do not judge. A jury drawn from an output that was open already could be chosen by whoever
+        opens the case.
+        """
+        self.enter()
+        first = self.cases["waiting_from"]
+        if not first:
+            return
+        for number in range(first, self.cases["waiting"] + 1):
+            _, _, target, accuser = self.cases[(number, "parties")]
+            peers = [peer for peer in members(self.registry.active_mask()) if peer not in (target, accuser)]
+            ctx.meter.charge(self.terms.jury_size * SHA256_BASE_GAS)
+            jury = draw_jury(randomness, number, peers, self.terms.jury_size)
+            self._hear(ctx, number, sum(1 << juror for juror in jury))
+        self.cases["waiting_from"] = 0
 
     def _require_recent(self, ctx: Context, step: int) -> None:
         """Revert unless `step` is over (only then are there reports on it) and in the dispute window."""
@@ -110,6 +145,20 @@ class Court(Contract):
         """Open the case that follows a validator's bad result (called by the ledger)."""
         self.enter()
         self._open(ctx, Kind.COMPUTATION, step, target, accuser)
+
+    def demand_opening(self, ctx: Context, step: int, target: int) -> None:
+        """Open the case of a target that showed its validator nothing (called by the ledger)."""
+        self.enter()
+        self._open(ctx, Kind.COMPUTATION, step, target, None)
+
+    @external
+    def accuse_canary(self, ctx: Context, step: Uint, validator: Uint) -> None:
+        """Say that `validator` attested the caller's planted error of `step` to be right, without looking."""
+        canary = self.registry.known_index(ctx)
+        self._require_recent(ctx, step)
+        ctx.require(self.terms.canary_permille > 0, "this job plants no canaries")
+        ctx.require(self.ledger.has_attested(step, validator, canary), "no such attestation")
+        self._open(ctx, Kind.CANARY, step, validator, canary)
 
     @external
     def accuse_report(self, ctx: Context, step: Uint, target: Uint) -> None:
@@ -225,6 +274,37 @@ class Court(Contract):
         ctx.require(not self.registry.is_banned(peer), "banned already")
         self.registry.ban(ctx, peer, "contradicts its posted commitment", reporter)
 
+    @external
+    def prove_bad_share(
+        self,
+        ctx: Context,
+        output: Uint,
+        dealer: Uint,
+        peer: Uint,
+        share: Bytes,
+        signature: Bytes,
+        transcript: Bytes,
+        commitment: Bytes,
+        path: Bytes32s,
+    ) -> None:
+        """Prove that the decrypted share which `peer` signed for a recovery is wrong: banned at once."""
+        reporter = self.registry.index_of(ctx)
+        beacon = self.ledger.beacon
+        epoch = beacon.epoch_of(output)
+        receivers = list(members(beacon.sets.read(("receivers", epoch))))
+        ctx.require(peer in receivers, "not a receiver of this dealing")
+        beacon.require_leaf(ctx, output, dealer, ctx.sha256(transcript), commitment, path)
+        topic = SHARE_TOPIC + str(dealer).encode()
+        self._require_signed(ctx, peer, topic, output, ctx.sha256(share), signature)
+        keys, threshold = beacon.receivers_of(output)
+        ctx.meter.charge(DLEQ_MULTIPLICATIONS * (BLS_G1_MUL_GAS + BLS_G1_ADD_GAS))
+        bound, _ = beacon.place_of(output, dealer)
+        position = receivers.index(peer) + 1
+        valid = ctx.host.verify_share(bound, keys, threshold, transcript, position, share)
+        ctx.require(not valid, "the share is valid")
+        ctx.require(not self.registry.is_banned(peer), "banned already")
+        self.registry.ban(ctx, peer, "invalid share", reporter)
+
     # ---- absence: a majority did not receive it; nobody can prove why, so nobody is slashed
 
     @external
@@ -280,13 +360,7 @@ class Court(Contract):
         Each is a bit mask in little-endian bytes without trailing zeros. Peers that recompute the same bytes
         vote the same verdict; more than half of the eligible decide.
         """
-        voter = self.registry.known_index(ctx)
-        ctx.require(self.cases[(case, "parties")], "no such case")
-        ctx.require(self.cases[(case, "closed")] == 0, "the case is closed")
-        ctx.require(ctx.timestamp_s <= self.cases[(case, "deadline")], "the vote is over")
-        ctx.require(self.sets.has(("eligible", case), voter), "not eligible")
-        ctx.require(not self.sets.has(("voted", case), voter), "already voted")
-        self.sets.add(("voted", case), voter)
+        voter = self._enter_vote(ctx, case)
         verdict = ctx.sha256(
             len(guilty).to_bytes(4, "little") + guilty + len(suspects).to_bytes(4, "little") + suspects + absent
         )
@@ -296,6 +370,30 @@ class Court(Contract):
         if 2 * count > self.sets.read(("eligible", case)).bit_count():
             masks = [int.from_bytes(mask, "little") for mask in (guilty, suspects, absent)]
             self._conclude(ctx, case, *masks)
+
+    def _enter_vote(self, ctx: Context, case: int) -> int:
+        voter = self.registry.known_index(ctx)
+        ctx.require(self.cases[(case, "parties")], "no such case")
+        ctx.require(self.cases[(case, "closed")] == 0, "the case is closed")
+        ctx.require(ctx.timestamp_s <= self.cases[(case, "deadline")], "the vote is over")
+        ctx.require(self.sets.has(("eligible", case), voter), "not eligible")
+        ctx.require(not self.sets.has(("voted", case), voter), "already voted")
+        self.sets.add(("voted", case), voter)
+        return voter
+
+    @external
+    def vote_void(self, ctx: Context, case: Uint) -> None:
+        """Vote that neither side is to blame: honest arithmetic differs, or the error was a planted canary."""
+        voter = self._enter_vote(ctx, case)
+        count = self.tally[(case, "void")] + 1
+        self.tally[(case, "void")] = count
+        ctx.emit(self.name, "VotedVoid", case=case, voter=voter)
+        if 2 * count > self.sets.read(("eligible", case)).bit_count():
+            self._void(ctx, case)
+
+    def _void(self, ctx: Context, case: int) -> None:
+        self.cases[(case, "closed")] = 1
+        ctx.emit(self.name, "Void", case=case)
 
     def _conclude(self, ctx: Context, case: int, guilty: int, suspects: int, absent: int) -> None:
         kind, step, target, accuser = self.cases[(case, "parties")]
@@ -326,15 +424,17 @@ class Court(Contract):
         """End a case without a majority after its deadline: void, nobody is punished."""
         ctx.require(self.cases[(case, "parties")], "no such case")
         ctx.require(self.cases[(case, "closed")] == 0, "the case is closed")
+        ctx.require(self.cases[(case, "deadline")], "the jury is not drawn yet")
         ctx.require(ctx.timestamp_s > self.cases[(case, "deadline")], "the vote is going on")
-        self.cases[(case, "closed")] = 1
-        ctx.emit(self.name, "Void", case=case)
+        self._void(ctx, case)
 
 
 def offence(kind: Kind, is_target: bool) -> str:
     """Return the reason recorded with a ban."""
     if kind == Kind.COMPUTATION:
         return "failed validation"
+    if kind == Kind.CANARY:
+        return "missed a canary"
     if kind == Kind.REPORT:
         return "V1: false report"
     return "CheckAveraging: wrong aggregate" if is_target else "CheckAveraging: false report"

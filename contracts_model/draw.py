@@ -1,4 +1,4 @@
-"""Public draws from beacon randomness: who validates whom.
+"""Public draws from beacon randomness: who validates whom, who sits in a jury, who was a canary.
 
 A pure function of the beacon output and the two member lists, so that contract, peers and auditors agree.
 """
@@ -64,3 +64,27 @@ def draw_validators(
     count = min(count, len(candidates))
     targets = _sample(candidates, count, numbers)
     return list(zip(validators[:count], targets))
+
+
+def draw_jury(randomness: bytes, case: int, population: Sequence[int], size: int) -> list[int]:
+    """Draw the jurors of a case, ascending; all of `population` if it has no more than `size`.
+
+    >>> draw_jury(bytes(32), 1, range(16), 5) == draw_jury(bytes(32), 1, range(16), 5)
+    True
+    """
+    numbers = random_numbers(randomness, b"jury" + case.to_bytes(8, "little"))
+    return sorted(_sample(population, min(size, len(population)), numbers))
+
+
+def is_canary(job_digest: bytes, output: int, secret: int, permille: int) -> bool:
+    """Return whether the dealer of this secret had to plant a canary two steps before.
+
+    The dealer has known its secret since it dealt; everybody else learns it when output `output` opens, after the
+    commitment of step ``output - 2`` has been validated. So nobody but the canary knows in time.
+
+    >>> sum(is_canary(bytes(32), output, 5, 100) for output in range(1000)) in range(60, 140)
+    True
+    """
+    place = output.to_bytes(8, "little")
+    word = hashlib.sha256(b"canary" + job_digest + place + secret.to_bytes(32, "little")).digest()
+    return int.from_bytes(word, "little") % 1000 < permille

@@ -35,13 +35,31 @@ class Host(Protocol):
         ...
 
     def verify_dealing(
-        self, context: bytes, receivers: Sequence[bytes], threshold: int, transcript: bytes, commitment: bytes
+        self,
+        context: bytes,
+        receivers: Sequence[bytes],
+        threshold: int,
+        transcript: bytes,
+        commitment: bytes,
+        coordinate: int,
     ) -> bool:
-        """Check a publicly verifiable sharing, and that `commitment` is the one inside it."""
+        """Check a dealing, and that `commitment` is that of secret number `coordinate` inside it."""
         ...
 
-    def check_opening(self, commitment: bytes, secret: int) -> bool:
-        """Check g^secret against the dealer's commitment."""
+    def check_opening(self, context: bytes, commitment: bytes, secret: int) -> bool:
+        """Check an opened secret against the dealer's commitment."""
+        ...
+
+    def verify_share(
+        self,
+        context: bytes,
+        receivers: Sequence[bytes],
+        threshold: int,
+        transcript: bytes,
+        position: int,
+        share: bytes,
+    ) -> bool:
+        """Check the decrypted share of receiver `position` (from 1)."""
         ...
 
     def recover_secret(
@@ -51,8 +69,9 @@ class Host(Protocol):
         threshold: int,
         transcript: bytes,
         shares: Sequence[tuple[int, bytes]],
+        coordinate: int,
     ) -> bytes | None:
-        """Return the encoded secret h^p(0) from `threshold` proven shares, or None if any is wrong."""
+        """Return the encoded secret h^p(-coordinate) from `threshold` proven shares, or None if any is wrong."""
         ...
 
     def beacon_output(self, run: bytes, index: int, secret_sum: int, recovered: Sequence[bytes]) -> bytes:

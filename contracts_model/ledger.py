@@ -20,7 +20,7 @@ from contracts_model.gas import SHA256_BASE_GAS
 from contracts_model.registry import Registry
 from contracts_model.runtime import Context, Contract, external
 from contracts_model.storage import BitSet, Slots, members
-from contracts_model.terms import Phase, Terms
+from contracts_model.terms import Phase, Terms, Withheld
 from contracts_model.treasury import Treasury
 
 
@@ -29,6 +29,14 @@ class Accusations(Protocol):
 
     def accuse_computation(self, ctx: Context, step: int, target: int, accuser: int) -> None:
         """Open the case that follows a validator's bad result."""
+        ...
+
+    def demand_opening(self, ctx: Context, step: int, target: int) -> None:
+        """Open the case of a target that showed its validator nothing: nobody accuses it, it must answer."""
+        ...
+
+    def draw_juries(self, ctx: Context, randomness: bytes) -> None:
+        """Draw the jurors of all cases that wait for them."""
         ...
 
 
@@ -78,6 +86,10 @@ class StepLedger(Contract):
         """Return whether `peer` has a commitment in `step`, within the dispute window."""
         return self.root_of(step, peer) != 0
 
+    def is_running(self) -> bool:
+        """Return whether steps are being made."""
+        return Phase.COMMIT <= self.phase() <= Phase.RECOVER and self.round() > 0
+
     def contributors_of(self, step: int) -> int:
         """Return the contributors of a recent step as a bit mask."""
         return sum(1 << peer for peer in range(self.terms.n_peers) if self.is_contributor(step, peer))
@@ -91,9 +103,13 @@ class StepLedger(Contract):
     # ---- phases
 
     def _enter_phase(self, ctx: Context, phase: Phase, seconds: int) -> None:
+        """Begin a phase; `entry` tells apart the phases of a toss that starts again."""
         self.state["phase"] = phase
         self.state["deadline"] = ctx.timestamp_s + seconds
-        ctx.emit(self.name, "Phase", phase=int(phase), round=self.round(), deadline=self.state["deadline"])
+        attempt = self.beacon.attempt() if phase in (Phase.REVEAL, Phase.RECOVER) else 0
+        entry = int(phase) + len(Phase) * attempt
+        deadline = self.state["deadline"]
+        ctx.emit(self.name, "Phase", phase=int(phase), entry=entry, round=self.round(), deadline=deadline)
 
     def open_registration(self, ctx: Context) -> None:
         """Start the clock for registrations (deployment)."""
@@ -106,7 +122,11 @@ class StepLedger(Contract):
 
     def _open_dealing(self, ctx: Context) -> None:
         self.registry.close()
-        if not self._abort_if_too_few(ctx):
+        if self._abort_if_too_few(ctx):
+            return
+        if self.terms.withheld == Withheld.TRUSTED:
+            self._lock(ctx, 0, self.registry.active_mask())
+        else:
             self.beacon.open_epoch(ctx, 0)
             self._enter_phase(ctx, Phase.DEAL, self.terms.deal_s)
 
@@ -121,10 +141,19 @@ class StepLedger(Contract):
         self._enter_phase(ctx, Phase.REVEAL, self.terms.reveal_s)
 
     def _abort_if_too_few(self, ctx: Context) -> bool:
-        if self.registry.counters["active"] >= self.terms.minimum_peers:
-            return False
-        self._abort(ctx, "fewer active peers than the job's minimum")
-        return True
+        active = self.registry.counters["active"]
+        if active < self.terms.minimum_peers:
+            self._abort(ctx, "fewer active peers than the job's minimum")
+            return True
+        if self.terms.assumed_byzantine is not None and 2 * self._liars_left() >= active:
+            self._abort(ctx, "the liars that are assumed to be left could be a majority")
+            return True
+        return False
+
+    def _liars_left(self) -> int:
+        """Return how many of the assumed liars can still be there: each ban and each eliminated pair took one."""
+        gone = self.registry.counters["banned"] + self.state["pairs_eliminated"]
+        return max(0, (self.terms.assumed_byzantine or 0) - int(gone))
 
     def _abort(self, ctx: Context, reason: str) -> None:
         self._enter_phase(ctx, Phase.ABORTED, self.terms.vote_s)
@@ -133,15 +162,20 @@ class StepLedger(Contract):
     def _open_step(self, ctx: Context, step: int, randomness: bytes) -> None:
         """Membership changes here and only here: the roster is who is active now."""
         epoch, position = divmod(step, self.terms.epoch_outputs)
-        if epoch and not position:
+        if epoch and not position and self.terms.withheld != Withheld.TRUSTED:
             self.beacon.eject_missing_dealers(ctx, epoch)
         if self._abort_if_too_few(ctx):
             return
         roster = self.registry.active_mask()
         checkable = self.sets.read("contributors") & roster if step else 0
+        if self.terms.probation_steps:
+            checkable |= self.sets.read("probes") & self.registry.candidates()
+            self.sets.write("probes", 0)
         self.state["step"] = step
         self.state["round"] = step + 1
         self._draw(ctx, step, randomness, roster, checkable)
+        if self.terms.jury_size:
+            self.court.draw_juries(ctx, randomness)
         self.sets.write("roster", roster)
         for name in ("committed", "aggregated", "dropped", "void"):
             self.sets.write(name, 0)
@@ -169,6 +203,8 @@ class StepLedger(Contract):
     def _follow_epochs(self, ctx: Context, step: int) -> None:
         """Deal one epoch ahead."""
         epoch, position = divmod(step, self.terms.epoch_outputs)
+        if self.terms.withheld == Withheld.TRUSTED:
+            return
         if not position and (epoch + 1) * self.terms.epoch_outputs <= self.terms.steps:
             self.beacon.open_epoch(ctx, epoch + 1)
 
@@ -203,13 +239,17 @@ class StepLedger(Contract):
         """Publish a validator's result on `target`'s previous step: silence is an offence.
 
         ``evidence`` is H(recomputed gradient ‖ own address): it cannot be copied from the target. The court
-        opens a case when ``honest`` is false.
+        opens a case when ``honest`` is false. Zero evidence says that the target showed nothing to check: then
+        nobody accuses it, but it must answer in court.
         """
         validator = self._acting_index(ctx, step, Phase.COMMIT)
         ctx.require(target < self.terms.n_peers, "no such peer")
         ctx.require(self._is_pair(step, validator, target), "not drawn to validate this peer")
         self._act_once(ctx, validator, step, state)
         self.earned[validator] += 1
+        if self.terms.canary_permille:
+            slot = ("attested", (step - 1) % self.terms.dispute_window, validator)
+            self.votes[slot] = step << 64 | target << 1 | int(honest)
         ctx.emit(
             self.name,
             "Attested",
@@ -219,9 +259,26 @@ class StepLedger(Contract):
             honest=honest,
             evidence=evidence,
         )
-        if not honest:
+        if not honest and evidence == bytes(32):
+            self.court.demand_opening(ctx, step - 1, target)
+        elif not honest:
             self.court.accuse_computation(ctx, step - 1, target, validator)
         self._end_commit_if_complete(ctx)
+
+    @external
+    def probe(self, ctx: Context, step: Uint, root: Bytes32) -> None:
+        """Commit to a gradient on probation: checked like any other, used by nobody."""
+        ctx.require(self.is_running() and step == self.step(), "not the current step")
+        ctx.require(step < self.terms.steps and root != bytes(32), "an empty root, or the closing step")
+        peer = self.registry.count_probe(ctx)
+        ctx.require(not self.sets.has("probes", peer), "already probed in this step")
+        self.sets.add("probes", peer)
+        ctx.emit(self.name, "Probed", step=step, peer=peer, root=root)
+
+    def has_attested(self, step: int, validator: int, target: int) -> bool:
+        """Return whether a validator found this target's step right, within the dispute window."""
+        found = self.votes[("attested", step % self.terms.dispute_window, validator)]
+        return bool(found == (step + 1 << 64 | target << 1 | 1))
 
     def _is_pair(self, step: int, validator: int, target: int) -> bool:
         wanted = (step << 64) | (validator << 32) | target
@@ -296,6 +353,7 @@ class StepLedger(Contract):
         self.sets.write("contributors", self.sets.read("contributors") & ~dropped)
         self.sets.write("aggregated", 0)
         self.state["attempt"] += 1
+        self.state["pairs_eliminated"] += 1
         for member in (peer, other):
             self.roots[(step % self.terms.dispute_window, member)] = 0
             self.registry.eject(ctx, member, "eliminated")
@@ -334,6 +392,42 @@ class StepLedger(Contract):
         if self.beacon.awaited() == 0:
             self._output(ctx)
 
+    def after_publication(self, ctx: Context, output: int, value: bytes) -> None:
+        """React to the trusted dealer's output."""
+        self.enter()
+        self._open_step(ctx, output, value)
+
+    def after_recommitment(self, ctx: Context) -> None:
+        """React to a fresh commitment: the toss starts again when all who are left have made one."""
+        self.enter()
+        if self.beacon.awaited() == 0:
+            self._toss_again(ctx)
+
+    def _toss_again(self, ctx: Context) -> None:
+        if self.beacon.toss_again(ctx):
+            self._enter_phase(ctx, Phase.REVEAL, self.terms.reveal_s)
+        else:
+            self._abort(ctx, "nobody is left to toss the coin")
+
+    def _end_reveal(self, ctx: Context) -> None:
+        """Treat what was not opened in time as the job's beacon does."""
+        policy = self.terms.withheld
+        if policy == Withheld.RECOVER:
+            self._enter_phase(ctx, Phase.RECOVER, self.terms.recover_s)
+            self.beacon.report_withheld(ctx)
+        elif policy == Withheld.SKIP and self.beacon.skip_withheld(ctx):
+            self._output(ctx)
+        elif policy == Withheld.RESTART and self.beacon.restart(ctx):
+            self._enter_phase(ctx, Phase.RECOVER, self.terms.recover_s)
+        else:
+            self._abort(ctx, "nobody opened a secret of the beacon")
+
+    def _end_recovery(self, ctx: Context) -> None:
+        if self.terms.withheld == Withheld.RESTART:
+            self._toss_again(ctx)
+        else:
+            self._abort(ctx, "the beacon cannot be recovered: fewer than t shares arrived")
+
     def _output(self, ctx: Context) -> None:
         output = self.beacon.state["next"] - 1
         randomness = self.beacon.finish(ctx, output)
@@ -355,10 +449,9 @@ class StepLedger(Contract):
         elif phase == Phase.AGGREGATE:
             self._end_aggregation(ctx)
         elif phase == Phase.REVEAL:
-            self._enter_phase(ctx, Phase.RECOVER, self.terms.recover_s)
-            self.beacon.report_withheld(ctx)
+            self._end_reveal(ctx)
         elif phase == Phase.RECOVER:
-            self._abort(ctx, "the beacon cannot be recovered: fewer than t shares arrived")
+            self._end_recovery(ctx)
         else:
             ctx.require(False, "nothing to advance")
 
@@ -366,10 +459,14 @@ class StepLedger(Contract):
 
     @external
     def withdraw(self, ctx: Context) -> None:
-        """Take back the deposit, with the reward for every step worked; a banned peer gets nothing."""
-        ctx.require(self.phase() in (Phase.DONE, Phase.ABORTED), "the job is running")
-        ctx.require(ctx.timestamp_s > self.state["deadline"], "cases may still be decided")
+        """Take back the deposit, with the reward for every step worked; a banned peer gets nothing.
+
+        When the job has ended and its last cases are decided; who left, when the dispute window has passed.
+        """
         peer = self.registry.known_index(ctx)
+        if not self.registry.may_withdraw(peer):
+            ctx.require(self.phase() in (Phase.DONE, Phase.ABORTED), "the job is running")
+            ctx.require(ctx.timestamp_s > self.state["deadline"], "cases may still be decided")
         ctx.require(not self.registry.is_banned(peer), "banned")
         ctx.require(self.paid[peer] == 0, "already paid")
         self.paid[peer] = 1

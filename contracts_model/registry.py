@@ -1,8 +1,12 @@
 """Registry: peers, their beacon keys, their standing.
 
-A peer is addressed by its index in the manifest's list of members. It leaves by ejection (a missed deadline or an
-elimination: nobody can prove malice, the deposit stays its own) or by a ban (a proof or a verdict: the
-deposit is slashed). Removal takes effect when the next step opens.
+A peer is addressed by its index in the manifest's list of members. It leaves by its own will, by ejection (a missed
+deadline or an elimination: nobody can prove malice, the deposit stays its own) or by a ban (a proof or a verdict:
+the deposit is slashed). Removal takes effect when the next step opens.
+
+Who joins late, or comes back after an ejection, is on *probation*: it must compute gradients that are checked and
+not used, so that a Sybil pays in computation. When it has made enough of them it is admitted to the next epoch,
+deals for it, and is seated when that epoch begins.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ from typing import Protocol
 
 from contracts_model.abi import Bytes
 from contracts_model.gas import BLS_G1_MUL_GAS
-from contracts_model.runtime import Context, Contract, Revert, payable
+from contracts_model.runtime import Context, Contract, Revert, external, payable
 from contracts_model.storage import BitSet, Slots, members
 from contracts_model.terms import Terms
 from contracts_model.treasury import Treasury
@@ -26,13 +30,27 @@ class Standing(IntEnum):
     ACTIVE = 1
     EJECTED = 2
     BANNED = 3
+    LEFT = 4
+    PROBATION = 5
+
+
+OUT_UNPUNISHED = (Standing.EJECTED, Standing.LEFT, Standing.PROBATION)
+"""Not active, but with a deposit that can still be slashed for what is proven later."""
 
 
 class RegistrationDriver(Protocol):
     """The contract that owns the phases (the step ledger)."""
 
     def after_registration(self, ctx: Context) -> None:
-        """React to the last member's registration."""
+        """React to the last founder's registration."""
+        ...
+
+    def is_running(self) -> bool:
+        """Return whether steps are being made."""
+        ...
+
+    def step(self) -> int:
+        """Return the current step."""
         ...
 
 
@@ -49,6 +67,7 @@ class Registry(Contract):
     keys: Slots = field(init=False)
     key_owners: Slots = field(init=False)
     counters: Slots = field(init=False)
+    tenure: Slots = field(init=False)
     active: BitSet = field(init=False)
 
     def __post_init__(self) -> None:
@@ -58,6 +77,7 @@ class Registry(Contract):
         self.keys = self.slots("keys")
         self.key_owners = self.slots("key_owners")
         self.counters = self.slots("counters")
+        self.tenure = self.slots("tenure")
         self.active = BitSet(self.slots("active"), -(-self.terms.n_peers // 256))
         for index, address in enumerate(self.terms.members):
             self.indices[address] = index + 1
@@ -68,9 +88,12 @@ class Registry(Contract):
         """Join with a beacon key, its proof of possession and the deposit.
 
         Reverts when registration is over, the deposit is not exact, the sender is not invited or registered
-        already, the key is known or the proof fails. The dealing opens when the last member has registered.
+        already, the key is known or the proof fails. The dealing opens when the last founder has registered. Where
+        the job has a probation, members may also register while it runs.
         """
-        ctx.require(self.counters["closed"] == 0, "registration is closed")
+        is_late = self.counters["closed"] != 0
+        can_join = not is_late or (self.terms.probation_steps and self.driver.is_running())
+        ctx.require(can_join, "registration is closed")
         ctx.require(ctx.value_wei == self.terms.deposit_wei, "the deposit must be exact")
         index = self.indices[ctx.sender] - 1
         ctx.require(index >= 0, "the sender is not invited")
@@ -81,13 +104,93 @@ class Registry(Contract):
         ctx.require(ctx.host.verify_possession(bound, public_key, possession), "no proof of possession")
         self.key_owners[public_key] = index + 1
         self._store_key(index, public_key)
+        self.treasury.take_deposit(ctx, index)
+        ctx.emit(self.name, "Registered", peer=index, account=ctx.sender)
+        if is_late:
+            self._begin_probation(ctx, index)
+            return
+        self._activate(index)
+        if self.counters["active"] == self.terms.n_founders:
+            self.driver.after_registration(ctx)
+
+    def _activate(self, index: int) -> None:
         self.standings[index] = Standing.ACTIVE
         self.active.add(0, index)
         self.counters["active"] += 1
-        self.treasury.take_deposit(ctx, index)
-        ctx.emit(self.name, "Registered", peer=index, account=ctx.sender)
-        if self.counters["active"] == self.terms.n_peers:
-            self.driver.after_registration(ctx)
+
+    # ---- joining late, leaving, coming back
+
+    def _begin_probation(self, ctx: Context, index: int) -> None:
+        self.standings[index] = Standing.PROBATION
+        self.tenure[index] = 0
+        self.active.add("candidates", index)
+        ctx.emit(self.name, "ProbationBegun", peer=index)
+
+    @external
+    def rejoin(self, ctx: Context) -> None:
+        """Come back after an ejection or a leave whose deposit was not taken back, by way of probation."""
+        ctx.require(self.terms.probation_steps and self.driver.is_running(), "nobody can join now")
+        index = self.known_index(ctx)
+        ctx.require(self.standings[index] in (Standing.EJECTED, Standing.LEFT), "not out, or not for a fault")
+        ctx.require(self.treasury.deposits[index] == self.terms.deposit_wei, "the deposit is gone")
+        self._begin_probation(ctx, index)
+
+    @external
+    def leave(self, ctx: Context) -> None:
+        """Leave with the next step; the deposit can be taken back after the dispute window."""
+        index = self.index_of(ctx)
+        self._leave(index, Standing.LEFT)
+        self.tenure[("left", index)] = self.driver.step() + 1
+        ctx.emit(self.name, "Left", peer=index)
+
+    def may_withdraw(self, peer: int) -> bool:
+        """Return whether a peer left so long ago that nothing it did can be disputed any more."""
+        left = self.tenure[("left", peer)]
+        over = left + self.terms.dispute_window <= self.driver.step()
+        return bool(left and over and self.standings[peer] == Standing.LEFT)
+
+    def candidates(self) -> int:
+        """Return who is on probation, as a bit mask."""
+        return self.active.read("candidates")
+
+    def count_probe(self, ctx: Context) -> int:
+        """Count one gradient of the calling candidate; return its index."""
+        self.enter()
+        index = self.known_index(ctx)
+        ctx.require(self.standings[index] == Standing.PROBATION, "not on probation")
+        self.tenure[index] += 1
+        return index
+
+    def admit(self, ctx: Context) -> int:
+        """Admit candidates whose probation is over to the epoch that is being dealt; return them as a bit mask."""
+        if not self.terms.probation_steps:
+            return 0
+        self.enter()
+        ready = [peer for peer in members(self.candidates()) if self.tenure[peer] >= self.terms.probation_steps]
+        mask = sum(1 << peer for peer in ready)
+        self.active.write("admitted", mask)
+        return mask
+
+    def dealer_index(self, ctx: Context) -> int:
+        """Return the index of the calling peer, active or admitted to the epoch being dealt."""
+        index = self.known_index(ctx)
+        if self.standings[index] == Standing.PROBATION:
+            ctx.require(self.active.has("admitted", index), "not admitted to this epoch")
+            return index
+        return self.index_of(ctx)
+
+    def seat(self, ctx: Context, dealt: int) -> None:
+        """Make those admitted who dealt active: their epoch begins."""
+        if not self.terms.probation_steps:
+            return
+        self.enter()
+        for peer in members(self.active.read("admitted") & self.candidates() & dealt):
+            self.active.discard("candidates", peer)
+            self._activate(peer)
+            ctx.emit(self.name, "Joined", peer=peer)
+        self.active.write("admitted", 0)
+
+    # ---- keys and indices
 
     def _store_key(self, index: int, public_key: bytes) -> None:
         """Store a 48-byte key in two slots."""
@@ -151,10 +254,13 @@ class Registry(Contract):
     def ban(self, ctx: Context, peer: int, reason: str, reporter: int | None) -> None:
         """Remove a peer and slash its deposit; also one ejected before, for what is proven later."""
         self.enter()
-        if self.standings[peer] == Standing.EJECTED:
+        if self.standings[peer] in OUT_UNPUNISHED:
             self.standings[peer] = Standing.BANNED
+            if self.terms.probation_steps:
+                self.active.discard("candidates", peer)
         elif not self._leave(peer, Standing.BANNED):
             return
+        self.counters["banned"] += 1
         account = bytes(self.addresses[reporter]) if reporter is not None else None
         amount = self.treasury.slash(ctx, peer, account, self.terms.reporter_percent)
         reported_by = -1 if reporter is None else reporter

@@ -22,13 +22,34 @@ class Phase(IntEnum):
     ABORTED = 7
 
 
+class Withheld(IntEnum):
+    """What becomes of a beacon output when a dealer does not open its secret in time."""
+
+    RECOVER = 0
+    """Verifiable sharings: t receivers recover the secret, the output is unchanged."""
+    RESTART = 1
+    """Commit-reveal: the withholder goes and the toss is repeated with fresh secrets (BTARD, appendix)."""
+    SKIP = 2
+    """RANDAO: the output is made of what was opened, so the last to open choose between outputs."""
+    TRUSTED = 3
+    """A trusted dealer, the owner of the job, publishes every output; nobody else deals."""
+
+
 @dataclass(frozen=True)
 class Terms:
     """Everything fixed before the first registration.
 
-    ``members`` are the addresses invited to register; a peer's index is its position there. Durations are whole
+    ``members`` are the addresses invited to register; a peer's index is its position there, and the first
+    ``founders`` of them start the job (all, if None); the others may join later. Durations are whole
     seconds of block timestamps; ``validators`` is m, ``tolerance`` is the V2 bound per contributor in units of
     2^-40; ``epoch_outputs`` is how many beacon outputs one batch of dealings covers.
+
+    ``withheld`` is what becomes of withheld secrets. ``threshold_percent`` sets the threshold t = ceil(n percent /
+    100) of unpacked sharings; ``tolerated_percent``, where it is not zero, the share of colluding receivers that
+    packed sharings withstand (ALBATROSS). ``jury_size`` jurors drawn by the beacon decide a case, or all peers if
+    zero. ``canary_permille`` of all commitments are planted canaries. ``probation_steps`` gradients are checked
+    and not used before somebody who joins late takes part (0: nobody joins late). ``assumed_byzantine`` is how many
+    liars the job was set up against; it ends when they could be a majority (None: it does not watch that).
     """
 
     job_digest: bytes
@@ -51,6 +72,31 @@ class Terms:
     reveal_s: int
     recover_s: int
     vote_s: int
+    withheld: Withheld = Withheld.RECOVER
+    threshold_percent: int = 50
+    tolerated_percent: int = 0
+    jury_size: int = 0
+    canary_permille: int = 0
+    probation_steps: int = 0
+    founders: int | None = None
+    assumed_byzantine: int | None = None
+
+    @property
+    def n_founders(self) -> int:
+        """How many members the job waits for at the start."""
+        return self.n_peers if self.founders is None else self.founders
+
+    def threshold(self, receivers: int) -> int:
+        """Return how many shares recover a secret dealt to so many receivers."""
+        if self.tolerated_percent:
+            return receivers - tolerated_for(receivers, self.tolerated_percent)
+        return threshold_for(receivers, self.threshold_percent)
+
+    def packing(self, receivers: int) -> int:
+        """Return how many secrets one sharing packs: n - 2 t' (ALBATROSS), or one."""
+        if self.tolerated_percent:
+            return receivers - 2 * tolerated_for(receivers, self.tolerated_percent)
+        return 1
 
     @property
     def n_peers(self) -> int:
@@ -74,16 +120,30 @@ class Terms:
             (self.validators < 0 or self.projections < 1, "validators >= 0 and projections >= 1"),
             (min(durations) < 1, "every phase must last at least a second"),
             (min(self.deposit_wei, self.reward_wei, self.tolerance) < 0, "amounts must not be negative"),
+            (not 1 <= self.threshold_percent <= 100, "threshold_percent must lie in 1..100"),
+            (not 0 <= self.tolerated_percent < 50, "tolerated_percent must lie in 0..49"),
+            (self.jury_size < 0 or self.probation_steps < 0, "jury_size and probation_steps must be at least 0"),
+            (not 0 <= self.canary_permille <= 1000, "canary_permille must lie in 0..1000"),
+            (not self.minimum_peers <= self.n_founders <= self.n_peers, "founders: minimum_peers..n_peers"),
         ]
         for wrong, message in problems:
             if wrong:
                 raise ValueError(message)
 
 
-def threshold_for(n_active: int) -> int:
-    """Return the reconstruction threshold t = ceil(n/2): secrecy b <= t-1 and liveness n-b >= t.
+def threshold_for(n_active: int, percent: int = 50) -> int:
+    """Return the threshold t = ceil(n percent / 100); half gives secrecy for b <= t-1 and liveness for n-b >= t.
 
-    >>> threshold_for(16), threshold_for(15)
-    (8, 8)
+    >>> threshold_for(16), threshold_for(15), threshold_for(16, 33)
+    (8, 8, 6)
     """
-    return (n_active + 1) // 2
+    return max(1, -(-n_active * percent // 100))
+
+
+def tolerated_for(n_active: int, percent: int) -> int:
+    """Return t', how many colluding receivers packed sharings withstand: so many percent, rounded down.
+
+    >>> tolerated_for(16, 33)
+    5
+    """
+    return n_active * percent // 100

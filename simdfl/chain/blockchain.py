@@ -7,7 +7,7 @@ themselves; each carries the hash of the one before. What it leaves out: missed 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,6 +105,7 @@ class Blockchain(Actor):
         self.rejected = 0
         self.fees_wei = 0
         self.history = ChainHistory()
+        self.on_block: list[Callable[[Block], None]] = []
         for event in job.genesis_events:
             self.history.record(event)
         network.attach(network.host, self.inbox)
@@ -156,6 +157,8 @@ class Blockchain(Actor):
         for event in block.events:
             self.history.record(event)
             self._trace(self.env.now, ContractEvent(event.name, event_json(event.fields)))
+        for watcher in self.on_block:
+            watcher(block)
         self._publish()
 
     def _execute(self, number: int, timestamp_s: int) -> list[Receipt]:

@@ -20,7 +20,7 @@ VALIDATOR_GAS_LIMIT = 25_000
 every peer and to store every pair of validator and target."""
 
 WAKING_EVENTS = {
-    "Phase": ("phase", "round"),
+    "Phase": ("entry", "round"),
     "StepOpened": (None, "step"),
     "Exchange": ("attempt", "step"),
     "Final": (None, "step"),
@@ -31,6 +31,8 @@ WAKING_EVENTS = {
     "Absent": ("peer", "step"),
     "PartVoided": ("part", "step"),
     "Withheld": (None, "output"),
+    "Restarted": ("attempt", "output"),
+    "Joined": ("peer", None),
     "Aborted": (None, None),
 }
 """Events that actors wait for; the fields that serve as inbox sender and step."""

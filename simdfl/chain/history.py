@@ -35,6 +35,11 @@ class ChainHistory:
         self.rosters: dict[int, list[int]] = {}
         self.pairs: dict[int, list[tuple[int, int]]] = {}
         self.cases: dict[int, dict[str, Any]] = {}
+        self.secrets: dict[int, dict[int, int]] = defaultdict(dict)
+        self.awaited: dict[int, list[int]] = {}
+        self.canaries: set[tuple[int, int]] = set()
+        self.attested: dict[tuple[int, int], tuple[int, bool]] = {}
+        self.probes: dict[int, dict[int, bytes]] = defaultdict(dict)
         self.removed: dict[int, str] = {}
         self.banned: set[int] = set()
         self.abort_reason = ""
@@ -56,6 +61,30 @@ class ChainHistory:
 
     def _on_epochopened(self, fields: dict[str, Any]) -> None:
         self.receivers[fields["epoch"]] = mask_members(fields["receivers"])
+
+    def _on_locked(self, fields: dict[str, Any]) -> None:
+        self.awaited[fields["output"]] = mask_members(fields["dealers"])
+
+    def _on_revealed(self, fields: dict[str, Any]) -> None:
+        self.secrets[fields["output"]][fields["dealer"]] = fields["secret"]
+
+    def _on_restarted(self, fields: dict[str, Any]) -> None:
+        self.secrets[fields["output"]].clear()
+
+    def _on_canary(self, fields: dict[str, Any]) -> None:
+        self.canaries.add((fields["step"], fields["peer"]))
+
+    def _on_attested(self, fields: dict[str, Any]) -> None:
+        self.attested[fields["step"], fields["validator"]] = fields["target"], fields["honest"]
+
+    def _on_probed(self, fields: dict[str, Any]) -> None:
+        self.probes[fields["step"]][fields["peer"]] = fields["root"]
+
+    def _on_joined(self, fields: dict[str, Any]) -> None:
+        self.removed.pop(fields["peer"], None)
+
+    def _on_left(self, fields: dict[str, Any]) -> None:
+        self.removed.setdefault(fields["peer"], "left")
 
     def _on_stateagreed(self, fields: dict[str, Any]) -> None:
         self.states[fields["step"]] = fields["state"]

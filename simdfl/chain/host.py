@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from simdfl.crypto.beacon import BeaconScheme
+from simdfl.crypto.beacon import BeaconScheme, RandomBeacon
 from simdfl.crypto.hashing import keccak256, sha256
 from simdfl.crypto.merkle import verify_path
 from simdfl.crypto.signatures import recover
@@ -17,11 +17,11 @@ class ChainHost:
 
     Parameters
     ----------
-    scheme : BeaconScheme
+    scheme : RandomBeacon
         The beacon of the job.
     """
 
-    def __init__(self, scheme: BeaconScheme) -> None:
+    def __init__(self, scheme: RandomBeacon) -> None:
         self._scheme = scheme
         self._keccak = Memo(1 << 10)
         self._neutral = scheme.group.encode(scheme.group.identity)
@@ -38,13 +38,31 @@ class ChainHost:
         threshold: int,
         transcript: bytes,
         shares: Sequence[tuple[int, bytes]],
+        coordinate: int,
     ) -> bytes | None:
         """Return the encoded secret, or None if a share is wrong or the secret is the neutral element.
 
-        No valid dealing has that secret, and no output could be made of it.
+        No valid dealing has that secret, and no output could be made of it. Nothing is ever recovered where
+        dealings are no sharings.
         """
-        secret = self._scheme.recover_secret(context, receivers, threshold, transcript, shares)
+        if not isinstance(self._scheme, BeaconScheme):
+            return None
+        secret = self._scheme.recover_secret(context, receivers, threshold, transcript, shares, coordinate)
         return None if secret == self._neutral else secret
+
+    def verify_share(
+        self,
+        context: bytes,
+        receivers: Sequence[bytes],
+        threshold: int,
+        transcript: bytes,
+        position: int,
+        share: bytes,
+    ) -> bool:
+        """Check a decrypted share of a sharing."""
+        if not isinstance(self._scheme, BeaconScheme):
+            return False
+        return self._scheme.verify_share(context, receivers, threshold, transcript, position, share)
 
     def sha256(self, data: bytes) -> bytes:
         """Return the SHA-256 digest."""
@@ -64,4 +82,4 @@ class ChainHost:
 
     def dealing_exponentiations(self, receivers: int, threshold: int) -> int:
         """Return how many group multiplications one dealing's verification takes."""
-        return math.ceil(self._scheme.sharing.verify_exponentiations(receivers, threshold))
+        return math.ceil(self._scheme.verify_exponentiations(receivers, threshold))

@@ -1,40 +1,42 @@
 """Everything that a beacon round needs, on bytes: deal, verify, open, share, recover, output.
 
-One object binds a sharing scheme to a group and remembers verdicts: a public proof is checked for real once per
-distinct bytes, however many peers and contracts ask.
+One object binds a way of dealing to a group and remembers verdicts: a public proof is checked for real once per
+distinct bytes, however many peers and contracts ask. :class:`BeaconScheme` deals publicly verifiable sharings;
+:class:`CommitScheme` deals hashes, which nobody but the dealer can open.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from simdfl.crypto.dleq import prove_possession, verify_possession
 from simdfl.crypto.groups import Group, Point, get_group
-from simdfl.crypto.hashing import sha256
+from simdfl.crypto.hashing import digest, sha256
 from simdfl.crypto.keys import derive_secret_key, public_key
 from simdfl.crypto.sharing import SHARINGS, Dealing, opening
 from simdfl.errors import CryptoError
 from simdfl.memo import Memo
 
 SHARE_LABEL = b"share"
+COMMIT_SCHEMES = ("commit_reveal", "randao", "ideal")
+SCHEMES = (*(f"pvss_{name}" for name in SHARINGS if name != "albatross"), "albatross", *COMMIT_SCHEMES)
 
 
-class BeaconScheme:
-    """A publicly verifiable beacon: sharing scheme, group and the memory of checked proofs.
+class RandomBeacon(ABC):
+    """What all beacons have in common: keys, openings, output.
 
     Parameters
     ----------
-    scheme : str
-        ``pvss_ldei``, ``pvss_scrape`` or ``pvss_schoenmakers``.
+    name : str
+        Name of the scheme.
     group : str
         Name of the group.
     """
 
-    def __init__(self, scheme: str, group: str) -> None:
-        self.name = scheme
+    def __init__(self, name: str, group: str) -> None:
+        self.name = name
         self.group: Group = get_group(group)
-        self.sharing = SHARINGS[scheme.removeprefix("pvss_")]
-        self._verdicts = Memo(1 << 16)
         self._points = Memo(1 << 14)
 
     # ---- keys
@@ -68,43 +70,123 @@ class BeaconScheme:
 
     # ---- dealing
 
-    def deal(self, context: bytes, receivers: Sequence[bytes], threshold: int, seed: bytes) -> Dealing:
-        """Share a secret to the holders of `receivers`."""
-        return self.sharing.deal(self.group, context, self._keys(receivers), threshold, seed)
+    def packing(self, receivers: int, threshold: int) -> int:
+        """Return how many outputs one dealing serves."""
+        return 1
 
-    def commitment(self, receivers: int, threshold: int, transcript: bytes) -> bytes:
-        """Return the encoded commitment g^p(0) inside a transcript.
+    @abstractmethod
+    def deal(self, context: bytes, receivers: Sequence[bytes], threshold: int, seed: bytes) -> Dealing:
+        """Fix a secret (or several) before all; `receivers` are the keys of those who could recover it."""
+
+    @abstractmethod
+    def commitment(self, receivers: int, threshold: int, transcript: bytes, coordinate: int = 0) -> bytes:
+        """Return the commitment to one secret inside a transcript.
 
         Raises
         ------
         CryptoError
-            If the transcript has the wrong length.
+            If the transcript has the wrong length, or no such secret.
         """
-        return self.sharing.parse(self.group, receivers, threshold, transcript).commitment
+
+    @abstractmethod
+    def verify_dealing(
+        self,
+        context: bytes,
+        receivers: Sequence[bytes],
+        threshold: int,
+        transcript: bytes,
+        commitment: bytes,
+        coordinate: int = 0,
+    ) -> bool:
+        """Check a dealing and that `commitment` is its own; False for malformed bytes."""
+
+    @abstractmethod
+    def check_opening(self, context: bytes, commitment: bytes, secret: int) -> bool:
+        """Check that the secret opens the commitment of this dealing."""
+
+    @abstractmethod
+    def deal_exponentiations(self, receivers: int, threshold: int) -> float:
+        """Return the cost of one dealing, in multiplications of a point."""
+
+    @abstractmethod
+    def verify_exponentiations(self, receivers: int, threshold: int) -> float:
+        """Return the cost of verifying one dealing, in multiplications of a point."""
+
+    # ---- output
+
+    def add_secrets(self, left: int, right: int) -> int:
+        """Add two opened secrets."""
+        return (left + right) % self.group.order
+
+    def output(self, run: bytes, index: int, secret_sum: int, recovered: Sequence[bytes]) -> bytes:
+        """Return H("BEACON", run, index, product of all secrets)."""
+        points = [self.group.decode(encoded) for encoded in recovered]
+        total = opening.combine_secrets(self.group, [secret_sum], points)
+        return opening.beacon_output(self.group, run, index, total)
+
+
+class BeaconScheme(RandomBeacon):
+    """A publicly verifiable beacon: a secret that its dealer withholds is recovered from the shares.
+
+    Parameters
+    ----------
+    name : str
+        ``pvss_ldei``, ``pvss_scrape``, ``pvss_schoenmakers`` or ``albatross``.
+    group : str
+        Name of the group.
+    """
+
+    def __init__(self, name: str, group: str) -> None:
+        super().__init__(name, group)
+        self.sharing = SHARINGS[name.removeprefix("pvss_")]
+        self._verdicts = Memo(1 << 16)
+
+    # ---- dealing
+
+    def packing(self, receivers: int, threshold: int) -> int:
+        """Return how many outputs one dealing serves."""
+        return self.sharing.packing(receivers, threshold)
+
+    def deal(self, context: bytes, receivers: Sequence[bytes], threshold: int, seed: bytes) -> Dealing:
+        """Share secrets to the holders of `receivers`."""
+        return self.sharing.deal(self.group, context, self._keys(receivers), threshold, seed)
+
+    def commitment(self, receivers: int, threshold: int, transcript: bytes, coordinate: int = 0) -> bytes:
+        """Return the encoded commitment g^p(-coordinate) inside a transcript."""
+        return self.sharing.parse(self.group, receivers, threshold, transcript).commitment(coordinate)
 
     def verify_dealing(
-        self, context: bytes, receivers: Sequence[bytes], threshold: int, transcript: bytes, commitment: bytes
+        self,
+        context: bytes,
+        receivers: Sequence[bytes],
+        threshold: int,
+        transcript: bytes,
+        commitment: bytes,
+        coordinate: int = 0,
     ) -> bool:
         """Check a sharing and that `commitment` is its own; False for malformed bytes."""
-        key = (context, sha256(b"".join(receivers)), threshold, transcript, commitment)
-        return self._verdicts.get(
-            key, lambda: self._verify(context, receivers, threshold, transcript, commitment)
-        )
-
-    def _verify(
-        self, context: bytes, receivers: Sequence[bytes], threshold: int, transcript: bytes, commitment: bytes
-    ) -> bool:
         try:
-            inside = self.commitment(len(receivers), threshold, transcript)
+            inside = self.commitment(len(receivers), threshold, transcript, coordinate)
         except CryptoError:
             return False
-        keys = self._keys(receivers)
-        return inside == commitment and self.sharing.verify(self.group, context, keys, threshold, transcript)
+        key = (context, sha256(b"".join(receivers)), threshold, transcript)
+        return inside == commitment and self._verdicts.get(key, lambda: self._verify(*key[:1], receivers, *key[2:]))
+
+    def _verify(self, context: bytes, receivers: Sequence[bytes], threshold: int, transcript: bytes) -> bool:
+        return self.sharing.verify(self.group, context, self._keys(receivers), threshold, transcript)
+
+    def deal_exponentiations(self, receivers: int, threshold: int) -> float:
+        """Return the cost of one dealing, in multiplications of a point."""
+        return self.sharing.deal_exponentiations(receivers, threshold)
+
+    def verify_exponentiations(self, receivers: int, threshold: int) -> float:
+        """Return the cost of verifying one dealing, in multiplications of a point."""
+        return self.sharing.verify_exponentiations(receivers, threshold)
 
     # ---- opening
 
-    def check_opening(self, commitment: bytes, secret: int) -> bool:
-        """Check that g^secret is the commitment."""
+    def check_opening(self, context: bytes, commitment: bytes, secret: int) -> bool:
+        """Check that g^secret is the commitment, which the dealing's proof binds to its context."""
         point = self._point(commitment)
         return (
             point is not None
@@ -155,8 +237,9 @@ class BeaconScheme:
         threshold: int,
         transcript: bytes,
         shares: Sequence[tuple[int, bytes]],
+        coordinate: int = 0,
     ) -> bytes | None:
-        """Return the encoded secret h^p(0) from exactly `threshold` shares, or None if one is wrong."""
+        """Return the encoded secret h^p(-coordinate) from exactly `threshold` shares, or None if one is wrong."""
         numbers = {position for position, _ in shares}
         if len(shares) != threshold or len(numbers) != threshold:
             return None
@@ -164,17 +247,68 @@ class BeaconScheme:
             if not self.verify_share(context, receivers, threshold, transcript, position, share):
                 return None
         points = {position: opening.decode_share(self.group, share) for position, share in shares}
-        return self.group.encode(opening.reconstruct(self.group, points))
+        return self.group.encode(opening.reconstruct(self.group, points, coordinate))
 
-    def add_secrets(self, left: int, right: int) -> int:
-        """Add two opened secrets."""
-        return (left + right) % self.group.order
 
-    def output(self, run: bytes, index: int, secret_sum: int, recovered: Sequence[bytes]) -> bytes:
-        """Return H("BEACON", run, index, product of all secrets)."""
-        points = [self.group.decode(encoded) for encoded in recovered]
-        total = opening.combine_secrets(self.group, [secret_sum], points)
-        return opening.beacon_output(self.group, run, index, total)
+class CommitScheme(RandomBeacon):
+    """A beacon of hash commitments: whoever does not open cannot be replaced.
+
+    A transcript *is* its commitment, H(context, secret): bound to job, output and dealer, so that copying somebody
+    else's is of no use. What follows a withheld secret is the contract's policy: ``commit_reveal`` removes the
+    withholder and tosses again (BTARD), ``randao`` skips it. ``ideal`` has no dealers at all.
+
+    References
+    ----------
+    .. [1] Blum, *Coin flipping by telephone*, CRYPTO 1981.
+    .. [2] Gorbunov et al., *Secure distributed training at scale*, ICML 2022, appendix (multi-party coin tossing).
+    """
+
+    def deal(self, context: bytes, receivers: Sequence[bytes], threshold: int, seed: bytes) -> Dealing:
+        """Commit to a random secret."""
+        secret = self.group.hash_to_scalar("simdfl/toss/secret", seed, context)
+        return Dealing(self._commit(context, secret), (secret,))
+
+    def _commit(self, context: bytes, secret: int) -> bytes:
+        return digest("simdfl/toss", context, self.group.encode_scalar(secret))
+
+    def commitment(self, receivers: int, threshold: int, transcript: bytes, coordinate: int = 0) -> bytes:
+        """Return the transcript itself."""
+        if len(transcript) != 32 or coordinate:
+            raise CryptoError("a commitment has 32 bytes and holds one secret")
+        return transcript
+
+    def verify_dealing(
+        self,
+        context: bytes,
+        receivers: Sequence[bytes],
+        threshold: int,
+        transcript: bytes,
+        commitment: bytes,
+        coordinate: int = 0,
+    ) -> bool:
+        """Check the length: of a hash nothing else can be checked."""
+        return len(transcript) == 32 and transcript == commitment and not coordinate
+
+    def check_opening(self, context: bytes, commitment: bytes, secret: int) -> bool:
+        """Check the hash."""
+        return 0 <= secret < self.group.order and self._commit(context, secret) == commitment
+
+    def deal_exponentiations(self, receivers: int, threshold: int) -> float:
+        """Return zero: one hash."""
+        return 0.0
+
+    def verify_exponentiations(self, receivers: int, threshold: int) -> float:
+        """Return zero: nothing is proved."""
+        return 0.0
+
+
+def make_beacon(name: str, group: str) -> RandomBeacon:
+    """Return the beacon of this name (see :data:`SCHEMES`) over a group.
+
+    >>> make_beacon("albatross", "ideal").packing(16, 11)
+    6
+    """
+    return CommitScheme(name, group) if name in COMMIT_SCHEMES else BeaconScheme(name, group)
 
 
 def _share_context(context: bytes, position: int) -> bytes:

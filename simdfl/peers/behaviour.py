@@ -25,6 +25,43 @@ class GradientSource(Protocol):
         ...
 
 
+class ForesightSource(Protocol):
+    """What can be worked out of a beacon output before it is official."""
+
+    def others_have_opened(self) -> bool:
+        """Return whether every dealer outside the coalition has opened its secret."""
+        ...
+
+    def pairs(
+        self, roster: Sequence[int], contributors: Sequence[int], withholding: Sequence[int] = ()
+    ) -> list[tuple[int, int]] | None:
+        """Return the (validator, target) pairs that would follow if these withhold, or None if unknown."""
+        ...
+
+
+class Dealer(Protocol):
+    """A dealer's choices when it deals for one beacon output."""
+
+    output: int
+
+    @property
+    def transcript(self) -> bytes:
+        """The right transcript."""
+        ...
+
+    def of_degree(self, degree: int) -> bytes:
+        """Return a transcript whose polynomial has this degree."""
+        ...
+
+    def in_other_context(self) -> bytes:
+        """Return a valid sharing made for another output: a replay."""
+        ...
+
+    def copied(self, dealer: int) -> bytes | None:
+        """Return what `dealer` published for this output, if it has been heard of."""
+        ...
+
+
 @dataclass
 class Coalition:
     """The Byzantine peers of one adversary group, and what they remember together."""
@@ -60,6 +97,8 @@ class Turn:
         Peers that owe a gradient in this step, ascending.
     gradient_of : GradientSource
         Omniscience about gradients; computed only when asked for.
+    foresight : ForesightSource, optional
+        What a coalition can work out of the beacon output that ends this step; None without a beacon.
     """
 
     step: int
@@ -67,6 +106,7 @@ class Turn:
     roster: Sequence[int]
     contributors: Sequence[int]
     gradient_of: GradientSource
+    foresight: ForesightSource | None = None
 
     def own_gradient(self, label_map: tuple[int, ...] | None = None) -> np.ndarray:
         """Return the gradient (d,) that this peer owes."""
@@ -156,9 +196,27 @@ class Behaviour:
 
     # ---- beacon
 
-    def transcript(self, output: int, transcript: bytes) -> bytes:
-        """Return the dealing to publish for a beacon output, given the right one."""
-        return transcript
+    def deals_late(self, epoch: int) -> bool:
+        """Return whether to deal only when all others have."""
+        return False
+
+    def transcript(self, dealer: Dealer) -> bytes:
+        """Return the dealing to publish for a beacon output."""
+        return dealer.transcript
+
+    def learns_secrets(self, peer: int, secrets: dict[int, int]) -> None:
+        """Take note of one's own secrets by output; a coalition shares them."""
+
+    def learns_key(self, peer: int, secret_key: int) -> None:
+        """Take note of one's own beacon key; a coalition shares it."""
+
+    def shared_notes(self) -> dict[Any, Any]:
+        """Return what one's coalition knows together; an honest peer has none."""
+        return {}
+
+    def accomplices(self) -> frozenset[int]:
+        """Return one's coalition, oneself included; an honest peer has none."""
+        return frozenset()
 
     def disputes(self, dealer: int) -> bool:
         """Return whether to prove an invalid dealing of this dealer."""
@@ -167,6 +225,18 @@ class Behaviour:
     def reveals(self, turn: Turn) -> bool:
         """Return whether to open one's secret of this step's beacon."""
         return True
+
+    def holds_back(self, turn: Turn) -> bool:
+        """Return whether to wait with one's secret until all others have opened theirs, and decide then."""
+        return False
+
+    def opens(self, turn: Turn, foresight: ForesightSource) -> bool:
+        """Return whether to open the secret that one held back."""
+        return True
+
+    def share(self, output: int, dealer: int, share: bytes) -> bytes | None:
+        """Return the decrypted share to publish in a recovery, or None for silence."""
+        return share
 
 
 class ShiftOracle(Protocol):
@@ -195,6 +265,23 @@ class Byzantine(Behaviour):
         self.start_step = start_step
         self.stop_step = stop_step
         self.period = period
+
+    def learns_secrets(self, peer: int, secrets: dict[int, int]) -> None:
+        """Tell the accomplices."""
+        for output, secret in secrets.items():
+            self.coalition.notes.setdefault(("secrets", output), {})[peer] = secret
+
+    def learns_key(self, peer: int, secret_key: int) -> None:
+        """Tell the accomplices."""
+        self.coalition.notes.setdefault("beacon_keys", {})[peer] = secret_key
+
+    def shared_notes(self) -> dict[Any, Any]:
+        """Return the coalition's notes."""
+        return self.coalition.notes
+
+    def accomplices(self) -> frozenset[int]:
+        """Return the coalition."""
+        return self.coalition.members
 
     def is_attacking(self, step: int) -> bool:
         """Return whether the schedule says to attack in `step`."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from contracts_model import Terms
-from simdfl.crypto.beacon import BeaconScheme
+from simdfl.crypto.beacon import RandomBeacon
 from simdfl.memo import Memo
 from simdfl.peers.peer import Messenger
 from simdfl.protocols.parts import Aggregate, Commitment, PartMath, Report
@@ -22,19 +22,21 @@ class VerifiedJob:
     """The job manifest and the shared, pure machinery behind it.
 
     ``report_s`` is how long peers wait for each other's reports before they vote somebody absent;
-    ``beacon_keys`` are the registered keys by peer, ``batch_verdicts`` what is known of published dealings.
+    ``beacon_keys`` are the registered keys by peer, ``batch_verdicts`` what is known of published dealings, and
+    ``published`` the transcripts by (output, dealer).
     """
 
     terms: Terms
     training: Training
     math: PartMath
-    scheme: BeaconScheme
+    scheme: RandomBeacon
     messenger: Messenger
     rng: Rng
     trace: Tracer
     report_s: int
     beacon_keys: dict[int, bytes] = field(default_factory=dict)
     batch_verdicts: Memo = field(default_factory=lambda: Memo(4096), repr=False)
+    published: dict[tuple[int, int], bytes] = field(default_factory=dict, repr=False)
 
     def gradient(
         self, state: ModelState, randomness: bytes, step: int, peer: int, label_map: LabelMap | None = None

@@ -30,6 +30,7 @@ from simdfl.protocols.beacon_duty import BeaconDuty
 from simdfl.protocols.court_duty import CourtDuty
 from simdfl.protocols.exchange_duty import ExchangeDuty
 from simdfl.protocols.job import Removed, StepRecord, VerifiedJob
+from simdfl.protocols.foresight import Foresight
 from simdfl.protocols.parts import (
     Commitment,
     admissible,
@@ -37,6 +38,7 @@ from simdfl.protocols.parts import (
     part_size,
     transcript_digest,
 )
+from simdfl.protocols.reveal_duty import RevealDuty
 from simdfl.protocols.training import LabelMap, ModelState
 from simdfl.protocols.verification_duty import VerificationDuty
 from simdfl.protocols.waiting import await_chain
@@ -94,7 +96,10 @@ class VerifiedPeer(Peer):
         self.state: ModelState = job.training.genesis
         self.records: dict[int, StepRecord] = {}
         self.rank = seat.index
+        self.first_step = 0
+        self.next_epoch = 0
         self.beacon_duty = BeaconDuty(self)
+        self.reveal_duty = RevealDuty(self)
         self.court_duty = CourtDuty(self)
         self.exchange_duty = ExchangeDuty(self)
         self.verification_duty = VerificationDuty(self)
@@ -105,7 +110,8 @@ class VerifiedPeer(Peer):
         """Register, train step by step, withdraw what is owed."""
         yield from self.beacon_duty.register()
         self.also(self.beacon_duty.deal_epochs())
-        self.also(self.beacon_duty.recover_withheld())
+        self.also(self.reveal_duty.reveal_first())
+        self.also(self.reveal_duty.watch())
         self.also(self.court_duty.serve())
         step = 0
         try:
@@ -139,7 +145,7 @@ class VerifiedPeer(Peer):
             return
         yield from self.exchange_duty.exchange_and_aggregate(record)
         yield from self.exchange_duty.lock(record)
-        self.beacon_duty.reveal(record)
+        self.reveal_duty.reveal(record)
 
     def _enter_step(self, step: int, randomness: bytes) -> StepRecord:
         roster = self.chain.history.rosters[step]
@@ -161,7 +167,8 @@ class VerifiedPeer(Peer):
         def gradient_of(peer: int, label_map: LabelMap | None = None) -> np.ndarray:
             return self.job.gradient(record.state, record.randomness, record.step, peer, label_map)
 
-        return Turn(record.step, self.index, record.roster, contributors, gradient_of)
+        foresight = Foresight(self, record.step + 1) if self.behaviour.accomplices() else None
+        return Turn(record.step, self.index, record.roster, contributors, gradient_of, foresight)
 
     def wait_turn(self) -> Any:
         """Return a wait of up to two blocks, by rank: one transaction is enough, and many can make it."""

@@ -42,7 +42,7 @@ def await_chain(peer: VerifiedPeer, name: str, step: int, source: int, clock_rou
     ProtocolAborted
         If the job was aborted on chain.
     """
-    called: set[Phase] = set()
+    called: set[int] = set()
     while True:
         current, deadline_s = overdue_at(peer, clock_round, phases, called)
         arrived = peer.inbox.collect(f"chain:{name}", step, {source}, deadline_s)
@@ -56,22 +56,33 @@ def await_chain(peer: VerifiedPeer, name: str, step: int, source: int, clock_rou
             return event
         raise_if_aborted(peer, clock_round)
         if current is not None and overdue_at(peer, clock_round, phases, called)[0] == current:
-            peer.chain.submit("ledger", "advance", clock_round, int(current))
+            peer.chain.submit("ledger", "advance", clock_round, current % len(Phase))
             called.add(current)
 
 
 def overdue_at(
-    peer: VerifiedPeer, round_number: int, phases: tuple[Phase, ...], called: set[Phase]
-) -> tuple[Phase | None, float]:
-    """Return the latest phase that was announced and when this peer should call it overdue."""
+    peer: VerifiedPeer, round_number: int, phases: tuple[Phase, ...], called: set[int]
+) -> tuple[int | None, float]:
+    """Return the entry of the latest phase that was announced and when this peer should call it overdue.
+
+    A coin toss that starts again enters its phases anew: entries count on, in steps of the number of phases, and
+    the fresh commitments (RECOVER) come before the fresh secrets (REVEAL).
+    """
     seen = peer.inbox.peek("chain:Phase", round_number)
     block_s = peer.chain.block_time_s
-    for phase in reversed(phases):
-        if int(phase) in seen:
-            deadline_s = float(seen[int(phase)].fields["deadline"])
-            wait_blocks = 1 + peer.rank + (RETRY_BLOCKS * (1 + peer.rank) if phase in called else 0)
-            return phase, max(peer.env.now + block_s, deadline_s + wait_blocks * block_s)
-    return None, peer.env.now + FAR_S
+    order = {int(phase): place for place, phase in enumerate(phases)}
+    entries = [entry for entry in seen if entry % len(Phase) in order]
+    if not entries:
+        return None, peer.env.now + FAR_S
+
+    def place(entry: int) -> tuple[int, int]:
+        attempt, phase = divmod(entry, len(Phase))
+        return attempt, -order[phase] if attempt else order[phase]
+
+    latest = max(entries, key=place)
+    deadline_s = float(seen[latest].fields["deadline"])
+    wait_blocks = 1 + peer.rank + (RETRY_BLOCKS * (1 + peer.rank) if latest in called else 0)
+    return latest, max(peer.env.now + block_s, deadline_s + wait_blocks * block_s)
 
 
 def raise_if_aborted(peer: VerifiedPeer, step: int) -> None:

@@ -143,10 +143,22 @@ class Learning(Section):
 
 
 class Beacon(Section):
-    """Shared randomness by publicly verifiable secret sharing."""
+    """Shared randomness: by publicly verifiable secret sharing, or by something weaker to compare with."""
 
-    scheme: Literal["pvss_ldei", "pvss_scrape", "pvss_schoenmakers"] = Field(
-        default="pvss_ldei", description="How a dealing is proved to be right."
+    scheme: Literal[
+        "pvss_ldei", "pvss_scrape", "pvss_schoenmakers", "albatross", "commit_reveal", "randao", "ideal"
+    ] = Field(
+        default="pvss_ldei",
+        description=(
+            "How secrets are dealt: verifiable sharings by three proofs, or packed (albatross); hash commitments "
+            "that start again (commit_reveal) or skip (randao) when one is withheld; a trusted dealer (ideal)."
+        ),
+    )
+    threshold_percent: int = Field(
+        default=50, ge=1, le=100, description="Shares that recover a secret, % of the receivers, rounded up."
+    )
+    tolerated_percent: int = Field(
+        default=33, ge=0, lt=50, description="Colluding receivers that albatross withstands, %; it packs the rest."
     )
     group: Literal["bls12_381", "bls12_381_reference", "ideal"] = Field(
         default="bls12_381",

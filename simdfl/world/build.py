@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from adversaries import make_adversary
-from contracts_model import Phase
+from contracts_model import Phase, Withheld
 from simdfl.aggregation import make_rule
 from simdfl.chain.blockchain import Blockchain
-from simdfl.crypto.beacon import BeaconScheme
+from simdfl.crypto.beacon import make_beacon
 from simdfl.crypto.signatures import Keypair
 from simdfl.errors import ProtocolAborted, UserError, unknown_name
 from simdfl.kernel import Environment
@@ -34,6 +34,7 @@ from simdfl.protocols.job import VerifiedJob
 from simdfl.protocols.parameter_server import ParameterServer, ServerPeer
 from simdfl.protocols.parts import PartMath
 from simdfl.protocols.training import Training
+from simdfl.protocols.trusted_dealer import TrustedDealer
 from simdfl.protocols.verified import VerifiedPeer
 from simdfl.rng import Rng
 from simdfl.scenario import Scenario
@@ -249,7 +250,7 @@ def _add_verified(world: World, rng: Rng, seats: list[Seat]) -> None:
     """Add contracts, chain and verifying peers."""
     scenario = world.scenario
     settings = clip_settings(scenario)
-    scheme = BeaconScheme(scenario.beacon.scheme, scenario.beacon.group)
+    scheme = make_beacon(scenario.beacon.scheme, scenario.beacon.group)
     world.manifest = make_manifest(scenario, world.training)
     owner = Keypair.from_seed(rng.key("owner"))
     addresses = [seat.keypair.address for seat in seats]
@@ -271,6 +272,8 @@ def _add_verified(world: World, rng: Rng, seats: list[Seat]) -> None:
     world.chain = chain
     world.others = [chain]
     chain.mempool.add(fund_rewards(scenario, chain, owner))
+    if contracts.terms.withheld == Withheld.TRUSTED:
+        TrustedDealer(chain, owner, rng, first_nonce=1)
     world.peers.extend(VerifiedPeer(seat, chain, job) for seat in seats)
 
 

@@ -11,16 +11,16 @@ import jax
 import jaxlib
 import numpy as np
 
-from contracts_model import Call, Job, Terms, threshold_for
+from contracts_model import Call, Job, Terms, Withheld, threshold_for
+from contracts_model.terms import tolerated_for
 from simdfl import __version__
 from simdfl.canonical import canonical_json
 from simdfl.chain.blockchain import Blockchain
 from simdfl.chain.host import ChainHost
 from simdfl.chain.profiles import PROFILES, ChainProfile
 from simdfl.chain.transaction import Transaction
-from simdfl.crypto.beacon import BeaconScheme
+from simdfl.crypto.beacon import RandomBeacon, make_beacon
 from simdfl.crypto.hashing import digest
-from simdfl.crypto.sharing import SHARINGS
 from simdfl.crypto.signatures import Keypair
 from simdfl.errors import UserError, unknown_name
 from simdfl.learning.devices import DEVICES
@@ -88,6 +88,34 @@ def chain_profile(scenario: Scenario) -> ChainProfile:
     return profile
 
 
+WITHHELD = {
+    "commit_reveal": Withheld.RESTART,
+    "randao": Withheld.SKIP,
+    "ideal": Withheld.TRUSTED,
+}
+"""What becomes of withheld secrets, by scheme; those that are not named recover them."""
+
+
+def beacon_shape(scenario: Scenario, receivers: int) -> tuple[int, int]:
+    """Return the threshold, and how many outputs one dealing serves, for so many receivers."""
+    terms = beacon_terms(scenario)
+    tolerated = terms["tolerated_percent"]
+    if tolerated:
+        hidden = tolerated_for(receivers, tolerated)
+        return receivers - hidden, receivers - 2 * hidden
+    return threshold_for(receivers, terms["threshold_percent"]), 1
+
+
+def beacon_terms(scenario: Scenario) -> dict[str, Any]:
+    """Return what the contracts must know of the beacon."""
+    beacon = scenario.beacon
+    return {
+        "withheld": WITHHELD.get(beacon.scheme, Withheld.RECOVER),
+        "threshold_percent": beacon.threshold_percent,
+        "tolerated_percent": beacon.tolerated_percent if beacon.scheme == "albatross" else 0,
+    }
+
+
 def check_dealing_time(scenario: Scenario, profile: ChainProfile) -> None:
     """Check that dealings can be judged before they are needed.
 
@@ -97,9 +125,11 @@ def check_dealing_time(scenario: Scenario, profile: ChainProfile) -> None:
         If the first lock, or that of a later epoch, comes before the last dispute can be included.
     """
     n, c = scenario.peers.count, scenario.contracts
-    device, sharing = DEVICES[scenario.peers.device], SHARINGS[scenario.beacon.scheme.removeprefix("pvss_")]
+    device, scheme = DEVICES[scenario.peers.device], make_beacon(scenario.beacon.scheme, "ideal")
     outputs = scenario.beacon.epoch_outputs
-    checking_s = sharing.verify_exponentiations(n, threshold_for(n)) * outputs * n * device.group_exp_s
+    threshold, packing = beacon_shape(scenario, n)
+    dealings = -(-outputs // packing) * n
+    checking_s = scheme.verify_exponentiations(n, threshold) * dealings * device.group_exp_s
     block_s = (profile.finality_blocks + 1) * profile.block_time_s
     judgement_s = (profile.finality_blocks + JUDGEMENT_BLOCKS) * profile.block_time_s
     needed_s = max(c.deal_s / 2, checking_s) + judgement_s
@@ -172,7 +202,7 @@ def manifest_digest(manifest: dict[str, Any]) -> bytes:
     return digest("simdfl/manifest", canonical_json(manifest))
 
 
-def deploy(scenario: Scenario, world: World, scheme: BeaconScheme, owner: Keypair, addresses: list[bytes]) -> Job:
+def deploy(scenario: Scenario, world: World, scheme: RandomBeacon, owner: Keypair, addresses: list[bytes]) -> Job:
     """Deploy the job's contracts with funded accounts."""
     c, p = scenario.contracts, scenario.protocol
     part_size = -(-2 * world.training.n_parameters // scenario.peers.count)
@@ -197,6 +227,7 @@ def deploy(scenario: Scenario, world: World, scheme: BeaconScheme, owner: Keypai
         reveal_s=c.reveal_s,
         recover_s=c.recover_s,
         vote_s=c.vote_s,
+        **beacon_terms(scenario),
     )
     balances = dict.fromkeys(addresses, PEER_BALANCE_WEI + c.deposit_wei)
     balances[owner.address] = OWNER_BALANCE_WEI

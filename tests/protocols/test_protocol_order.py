@@ -75,7 +75,7 @@ def foreseeable(step: int) -> bytes:
 
 
 def run_unchecked_flip() -> tuple[World, RunResult]:
-    world = build_small(own("UncheckedFlip", 3), "protocol.steps=30")
+    world = build_small(own("UncheckedFlip", 3), "protocol.steps=60")
     assert world.chain is not None
     history = world.chain.history
 

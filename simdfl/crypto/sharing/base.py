@@ -23,16 +23,22 @@ from typing import ClassVar
 from simdfl.crypto import sigma
 from simdfl.crypto.groups.base import Group, Point
 from simdfl.crypto.hashing import digest
+from simdfl.crypto.sharing.polynomial import evaluate_many
 from simdfl.crypto.sharing.transcript import Layout, Transcript, write
 from simdfl.errors import CryptoError
 
 
 @dataclass(frozen=True)
 class Dealing:
-    """What a dealer keeps: the `transcript` to publish and the `secret` p(0) that opens it."""
+    """What a dealer keeps: the `transcript` to publish and the `secrets` p(0), p(-1), … that open it."""
 
     transcript: bytes
-    secret: int = field(repr=False)
+    secrets: tuple[int, ...] = field(repr=False)
+
+    @property
+    def secret(self) -> int:
+        """The first secret, p(0)."""
+        return self.secrets[0]
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,10 @@ class SharingScheme(ABC):
     """A publicly verifiable secret sharing."""
 
     name: ClassVar[str]
+
+    def packing(self, n: int, threshold: int) -> int:
+        """Return how many secrets one sharing holds."""
+        return 1
 
     @abstractmethod
     def layout(self, n: int, threshold: int) -> Layout:
@@ -169,7 +179,8 @@ class SharingScheme(ABC):
         group = setting.group
         points = b"".join([group.encode(point) for point in self.publish(setting, coefficients)])
         proof = sigma.prove(self._statement(setting, points), self.witness(setting, coefficients), seed)
-        return Dealing(write(group, points, *proof), coefficients[0])
+        places = range(0, -self.packing(setting.n, setting.threshold), -1)
+        return Dealing(write(group, points, *proof), tuple(evaluate_many(coefficients, places, group.order)))
 
     def verify(
         self, group: Group, context: bytes, public_keys: Sequence[Point], threshold: int, transcript: bytes

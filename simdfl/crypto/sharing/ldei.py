@@ -29,11 +29,12 @@ class Ldei(SharingScheme):
     name: ClassVar[str] = "ldei"
 
     def layout(self, n: int, threshold: int) -> Layout:
-        """Return the places: C_0 .. C_n, the challenge, z's coefficients."""
-        return Layout(points=n + 1, first_share=1, shares=n, scalars=threshold)
+        """Return the places: the commitments, C_1 .. C_n, the challenge, z's coefficients."""
+        secrets = self.packing(n, threshold)
+        return Layout(n + secrets, secrets, n, threshold, secrets)
 
     def publish(self, setting: Setting, coefficients: Sequence[int]) -> list[Point]:
-        """Return C_0 .. C_n."""
+        """Return the commitments and C_1 .. C_n."""
         return self.homomorphism(setting)(coefficients)
 
     def witness(self, setting: Setting, coefficients: Sequence[int]) -> list[int]:
@@ -41,12 +42,13 @@ class Ldei(SharingScheme):
         return list(coefficients)
 
     def homomorphism(self, setting: Setting) -> sigma.Homomorphism:
-        """Return the map from a polynomial to its values at 0 .. n, each times its base."""
-        group = setting.group
-        bases = [group.fixed_base(base) for base in (group.g, *setting.keys)]
+        """Return the map from a polynomial to its values at all places, each times its base."""
+        group, secrets = setting.group, self.packing(setting.n, setting.threshold)
+        bases = [group.fixed_base(base) for base in ((group.g,) * secrets + setting.keys)]
+        places = [*range(0, -secrets, -1), *range(1, setting.n + 1)]
 
         def phi(coefficients: Sequence[int]) -> list[Point]:
-            values = evaluate_many(coefficients, range(len(bases)), group.order)
+            values = evaluate_many(coefficients, places, group.order)
             return [base(value) for base, value in zip(bases, values, strict=True)]
 
         return phi
@@ -57,8 +59,8 @@ class Ldei(SharingScheme):
 
     def deal_exponentiations(self, n: int, threshold: int) -> float:
         """Return two for every coordinate: the point and its announcement."""
-        return 2 * (n + 1)
+        return 2 * (n + self.packing(n, threshold))
 
     def verify_exponentiations(self, n: int, threshold: int) -> float:
         """Return two for every coordinate (the challenge's, of half the length, counted whole)."""
-        return 2 * (n + 1)
+        return 2 * (n + self.packing(n, threshold))

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from simdfl.crypto import dleq
 from simdfl.crypto.groups.base import Group, Point
 from simdfl.crypto.hashing import digest, xof
-from simdfl.crypto.sharing.polynomial import lagrange_at_zero
+from simdfl.crypto.sharing.polynomial import lagrange_at
 from simdfl.errors import CryptoError
 
 _WEIGHT_BYTES = 16
@@ -109,8 +109,8 @@ def verify_share(group: Group, context: bytes, pk: Point, encrypted_share: Point
     return dleq.verify(group, context, group.h, pk, point, encrypted_share, proof)
 
 
-def reconstruct(group: Group, shares: Mapping[int, Point]) -> Point:
-    """Return the secret point from decrypted shares by Lagrange's formula at zero.
+def reconstruct(group: Group, shares: Mapping[int, Point], coordinate: int = 0) -> Point:
+    """Return a secret point from decrypted shares by Lagrange's formula at minus its coordinate.
 
     Parameters
     ----------
@@ -118,13 +118,15 @@ def reconstruct(group: Group, shares: Mapping[int, Point]) -> Point:
         Where the points live.
     shares : mapping of int to Point
         Verified shares of at least t receivers, by number from 1. All given ones are used.
+    coordinate : int
+        Which of the packed secrets; 0 where there is one.
 
     Raises
     ------
     ValueError
-        There are no shares, or one has number zero.
+        There are no shares, or one has the secret's own number.
     """
-    return group.msm(lagrange_at_zero(list(shares), group.order), list(shares.values()))
+    return group.msm(lagrange_at(-coordinate, list(shares), group.order), list(shares.values()))
 
 
 def combine_secrets(group: Group, secrets: Sequence[int], recovered: Sequence[Point]) -> Point:

@@ -1,6 +1,6 @@
-"""Polynomials over the scalars: evaluation, interpolation at zero, the dual code.
+"""Polynomials over the scalars: evaluation, interpolation, the dual code.
 
-Coefficients are listed from the constant upwards. Receivers own the points 1 .. n; the secret sits at 0.
+Coefficients are listed from the constant upwards. Receivers own the points 1 .. n; secrets sit at 0, -1, ….
 """
 
 from __future__ import annotations
@@ -27,27 +27,27 @@ def evaluate_many(coefficients: Sequence[int], points: Iterable[int], order: int
     return [evaluate(coefficients, x, order) for x in points]
 
 
-def lagrange_at_zero(indices: Sequence[int], order: int) -> list[int]:
-    """Return the weights with which the values at `indices` give the value at zero.
+def lagrange_at(x: int, indices: Sequence[int], order: int) -> list[int]:
+    """Return the weights with which the values at `indices` give the value at `x`.
 
     Raises
     ------
     ValueError
-        An index is zero or comes twice, or there is none.
+        An index is `x` itself or comes twice, or there is none.
 
     Examples
     --------
-    >>> lagrange_at_zero([1, 2], 97)
-    [2, 96]
+    >>> lagrange_at(0, [1, 2], 97), lagrange_at(-1, [1, 2], 97)
+    ([2, 96], [3, 95])
     """
-    if not indices or any(i % order == 0 for i in indices) or len(set(indices)) < len(indices):
-        raise ValueError(f"interpolation at zero needs distinct non-zero indices, got {list(indices)}")
+    if not indices or any((i - x) % order == 0 for i in indices) or len(set(indices)) < len(indices):
+        raise ValueError(f"interpolation at {x} needs distinct other indices, got {list(indices)}")
     weights = []
     for i in indices:
         numerator = denominator = 1
         for j in indices:
             if j != i:
-                numerator = numerator * j % order
+                numerator = numerator * (j - x) % order
                 denominator = denominator * (j - i) % order
         weights.append(numerator * pow(denominator, -1, order) % order)
     return weights

@@ -21,19 +21,22 @@ class Layout:
     Parameters
     ----------
     points : int
-        How many points there are. Point 0 is always the commitment ``p(0) g``.
+        How many points there are. The first `commitments` of them commit to the secrets.
     first_share : int
         The place of receiver 1's encrypted share; the others follow.
     shares : int
         How many receivers there are.
     scalars : int
         How many responses there are.
+    commitments : int
+        How many secrets there are; point 0 is always the commitment ``p(0) g``.
     """
 
     points: int
     first_share: int
     shares: int
     scalars: int
+    commitments: int = 1
 
     def size_bytes(self, group: Group) -> int:
         """Return the length of a transcript."""
@@ -74,14 +77,21 @@ class Transcript:
             self._decoded[place] = self._group.decode(self._point_bytes(place))
         return self._decoded[place]
 
-    @property
-    def commitment(self) -> bytes:
-        """The encoded commitment ``p(0) g``, that the dealer opens with p(0)."""
-        return self._point_bytes(0)
+    def commitment(self, coordinate: int = 0) -> bytes:
+        """Return the encoded commitment ``p(-coordinate) g``, that the dealer opens with p(-coordinate).
+
+        Raises
+        ------
+        CryptoError
+            There is no such secret.
+        """
+        if not 0 <= coordinate < self._layout.commitments:
+            raise CryptoError(f"Transcript: secret {coordinate} outside 0..{self._layout.commitments - 1}")
+        return self._point_bytes(coordinate)
 
     @property
     def commitment_point(self) -> Point:
-        """The commitment, decoded."""
+        """The first commitment, decoded."""
         return self._point(0)
 
     def encrypted_share(self, receiver: int) -> Point:

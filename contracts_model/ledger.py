@@ -373,7 +373,8 @@ class StepLedger(Contract):
         void = missing | self.sets.read("dropped")
         self.sets.write("void", void)
         ctx.emit(self.name, "Final", step=self.step(), void=mask_bytes(void))
-        self._lock(ctx, self.step() + 1, self.sets.read("roster") & ~self.sets.read("dropped"))
+        # Who is out already need not open its secret: it decided so before anybody's was known.
+        self._lock(ctx, self.step() + 1, self.sets.read("roster") & self.registry.active_mask())
 
     # ---- REVEAL and RECOVER
 

@@ -110,6 +110,7 @@ class Blockchain(Actor):
             self.history.record(event)
         network.attach(network.host, self.inbox)
         self.inbox.listen("TX", self._receive)
+        self.inbox.listen("SYNC", self._serve_sync)
 
     def _receive(self, step: int, sender: int, message: Message) -> None:
         """Admit a transaction to the mempool if its signature and calldata are right."""
@@ -210,11 +211,20 @@ class Blockchain(Actor):
         position = len(self.blocks) - 1 - self.profile.finality_blocks
         if position < 0 or not self.blocks[position].events:
             return
-        block = self.blocks[position]
-        size = BLOCK_HEADER_BYTES + EVENT_BYTES * len(block.events)
-        message = Message("BLOCK", block.number, self._network.host, block, size, Traffic.CHAIN)
+        message = self._block_message(self.blocks[position])
         for peer in range(self._network.n_peers):
             self._network.send(message, peer)
+
+    def _block_message(self, block: Block) -> Message:
+        size = BLOCK_HEADER_BYTES + EVENT_BYTES * len(block.events)
+        return Message("BLOCK", block.number, self._network.host, block, size, Traffic.CHAIN)
+
+    def _serve_sync(self, head: int, sender: int, message: Message) -> None:
+        """Send a peer that was down the blocks after its head, as far as peers may act on them."""
+        last = len(self.blocks) - self.profile.finality_blocks
+        for block in self.blocks[head : max(head, last)]:
+            if block.events:
+                self._network.send(self._block_message(block), sender)
 
 
 def block_hash(

@@ -67,6 +67,7 @@ class ChainClient:
         self.keypair = keypair
         self.history = chain.history
         self.head = 0
+        self._seen: set[int] = set()
         self._chain = chain
         self._network = network
         self._inbox = inbox
@@ -122,8 +123,15 @@ class ChainClient:
         message = Message("TX", transaction.nonce, self.peer, transaction, size, Traffic.CHAIN)
         self._network.send(message, self._network.host)
 
+    def resync(self) -> None:
+        """Ask for the blocks that one missed while one was down."""
+        self._network.send(Message("SYNC", self.head, self.peer, None, 8, Traffic.CHAIN), self._network.host)
+
     def _receive(self, step: int, sender: int, message: Message) -> None:
         block: Block = message.content
+        if block.number in self._seen:
+            return
+        self._seen.add(block.number)
         self.head = max(self.head, block.number)
         for event in block.events:
             self._take(event)

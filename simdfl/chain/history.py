@@ -41,6 +41,7 @@ class ChainHistory:
         self.attested: dict[tuple[int, int], tuple[int, bool]] = {}
         self.probes: dict[int, dict[int, bytes]] = defaultdict(dict)
         self.removed: dict[int, str] = {}
+        self.left_in: dict[int, int] = {}
         self.banned: set[int] = set()
         self.abort_reason = ""
 
@@ -82,9 +83,11 @@ class ChainHistory:
 
     def _on_joined(self, fields: dict[str, Any]) -> None:
         self.removed.pop(fields["peer"], None)
+        self.left_in.pop(fields["peer"], None)
 
     def _on_left(self, fields: dict[str, Any]) -> None:
         self.removed.setdefault(fields["peer"], "left")
+        self.left_in[fields["peer"]] = max(self.rosters, default=0) + 1
 
     def _on_stateagreed(self, fields: dict[str, Any]) -> None:
         self.states[fields["step"]] = fields["state"]

@@ -56,6 +56,10 @@ class Network:
         """Deliver what arrives at `host` to `inbox`."""
         self.transport.inboxes[host] = inbox
 
+    def set_down(self, peer: int, is_down: bool) -> None:
+        """Take a peer off the network, or back on it: what it sends or should receive meanwhile is lost."""
+        (self.transport.down.add if is_down else self.transport.down.discard)(peer)
+
     def neighbours(self, peer: int) -> list[int]:
         """Return the overlay neighbours of a peer, ascending."""
         return sorted(self.overlay.neighbors(peer))

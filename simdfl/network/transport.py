@@ -89,6 +89,7 @@ class Transport:
         self.inboxes: list[Inbox | None] = [None] * n
         self.sent_bytes = np.zeros((len(Traffic), n), dtype=np.int64)
         self.received_bytes = np.zeros((len(Traffic), n), dtype=np.int64)
+        self.down: set[int] = set()
         self.transmissions = 0
         self.on_delivery: Callable[[float, int, Message], None] | None = None
 
@@ -110,6 +111,8 @@ class Transport:
 
     def _transmit(self, now_s: float, source: int, target: int, copies: Flood) -> None:
         """Put a copy on the uplink of `source`; its first bit arrives after the link's latency."""
+        if source in self.down:
+            return
         start = self._up_free[source]
         if start < now_s:
             start = now_s
@@ -190,6 +193,9 @@ class Transport:
 
     def _complete(self, time_s: float, source: int, target: int, copies: Flood) -> None:
         """Hand the message over; a broadcast is relayed once it is validated."""
+        if target in self.down:
+            copies.seen.discard(target)
+            return
         message = copies.message
         inbox = self.inboxes[target]
         if inbox is not None:

@@ -194,6 +194,22 @@ class Behaviour:
         """Return whether to open the parts that the court asks for."""
         return True
 
+    def shows(self, turn: Turn, validator: int) -> bool:
+        """Return whether to show one's gradient, or private batch, to the validator that asks for it."""
+        return True
+
+    def recomputed(self, case: dict[str, Any], reference: np.ndarray) -> np.ndarray:
+        """Return the recomputation (d,) to show as an accuser, given the right one."""
+        return reference
+
+    def plants(self, turn: Turn) -> bool:
+        """Return whether to plant the error that one's lot as a canary asks for."""
+        return True
+
+    def returns(self) -> bool:
+        """Return whether to try to come back after an ejection that was no crash."""
+        return False
+
     # ---- beacon
 
     def deals_late(self, epoch: int) -> bool:
@@ -265,6 +281,10 @@ class Byzantine(Behaviour):
         self.start_step = start_step
         self.stop_step = stop_step
         self.period = period
+
+    def plants(self, turn: Turn) -> bool:
+        """Do not bother."""
+        return False
 
     def learns_secrets(self, peer: int, secrets: dict[int, int]) -> None:
         """Tell the accomplices."""

@@ -108,7 +108,10 @@ class BeaconDuty(Duty):
             opened = yield self.peer.inbox.collect("chain:EpochOpened", epoch, 1)
             receivers = mask_members(opened.messages[0].fields["receivers"])
             if self.peer.index not in receivers:
-                return
+                if not self.peer.membership_duty.is_candidate:
+                    return
+                epoch += 1
+                continue
             opened_s = self.peer.env.now
             yield from self._deal(epoch, receivers)
             if isinstance(self.peer.job.scheme, BeaconScheme):

@@ -1,28 +1,32 @@
-"""A peer's duty in court: keep evidence, open parts, recompute what is disputed, vote.
+"""A peer's duty in court: show what is asked for, recompute what is disputed, vote.
 
-Every peer judges by the same public bytes and therefore votes the same verdict; the contract counts. Rank-ordered
-delays keep it to one transaction where one is enough (a proof of equivocation, a challenge of a sum).
+Every peer, or the jury that the beacon drew, judges (:mod:`simdfl.protocols.judgement`); the contract counts.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from contracts_model.beacon import mask_bytes
+import numpy as np
+
 from contracts_model.court import Kind
+from simdfl.chain.history import mask_members
 from simdfl.kernel.actor import Life
 from simdfl.network import Message, Traffic
 from simdfl.protocols.duty import Duty
 from simdfl.protocols.job import StepRecord
-from simdfl.protocols.parts import Commitment, Report
+from simdfl.protocols.judgement import INNOCENT, VOID, Judge, Verdict, absent, case_parties
+from simdfl.protocols.parts import Commitment
 
 if TYPE_CHECKING:
     from simdfl.protocols.verified import VerifiedPeer
 
-Verdict = tuple[bytes, bytes, bytes]
-INNOCENT: Verdict = (b"", b"", b"")
 OPENING_SHARE = 0.5
 """Part of the voting time within which the parts must be open."""
+SHOW_SHARE = 0.5
+"""Part of the committing time that a target has to show its validator what it is asked for."""
+VOTE_BLOCKS = 3.0
+"""A vote sent so many blocks before the deadline counts."""
 
 
 class CourtDuty(Duty):
@@ -30,96 +34,9 @@ class CourtDuty(Duty):
 
     def __init__(self, peer: VerifiedPeer) -> None:
         super().__init__(peer)
-        self._variants: dict[tuple[str, int, int], list[Message]] = {}
+        self.judge = Judge(peer)
         self._verified: dict[int, Any] = {}
-        self._contradicted: set[tuple[int, int]] = set()
-        peer.inbox.on_conflict(self._keep_conflict)
-
-    # ---- evidence
-
-    def _keep_conflict(self, topic: str, step: int, sender: int, first: Any, second: Any) -> None:
-        """Keep both of two signed messages for one slot: they are an equivocation, to be proved in turns."""
-        if not isinstance(second, Message) or not second.signature:
-            return
-        if second.digest == first.digest or not self.peer.job.messenger.is_authentic(second):
-            return
-        self._variants.setdefault((topic, step, sender), [first]).append(second)
-        self.peer.also(self._prove_equivocation(first, second))
-
-    def _prove_equivocation(self, first: Message, second: Message) -> Life:
-        peer = self.peer
-        if first.sender == peer.index:
-            return
-        yield peer.wait_turn()
-        if first.sender not in peer.chain.history.removed:
-            slot = (first.sender, first.topic.encode(), first.step)
-            proof = (first.digest, first.signature, second.digest, second.signature)
-            peer.chain.submit("court", "prove_equivocation", *slot, *proof)
-
-    def posted_commitment(self, step: int, contributor: int) -> Commitment | None:
-        """Return the gossiped commitment that carries the root posted on chain, or None if it is not here."""
-        posted = self.peer.chain.history.roots[step].get(contributor)
-        first = self.peer.inbox.peek("COMMIT", step).get(contributor)
-        copies = self._variants.get(("COMMIT", step, contributor), [first] if first is not None else [])
-        for message in copies:
-            if message.digest == posted and self.peer.job.messenger.is_authentic(message):
-                commitment: Commitment = message.content
-                return commitment
-        if first is not None and posted is not None and len(copies) == 1:
-            self.peer.also(self._prove_contradiction(first))
-        return None
-
-    def _prove_contradiction(self, message: Message) -> Life:
-        """Show a signed commitment that is not the posted one, once."""
-        peer = self.peer
-        slot = (message.sender, message.step)
-        if slot in self._contradicted or not peer.job.messenger.is_authentic(message):
-            return
-        self._contradicted.add(slot)
-        yield peer.wait_turn()
-        if message.sender not in peer.chain.history.removed:
-            peer.chain.submit("court", "prove_contradiction", *slot, message.digest, message.signature)
-
-    def challenge_sum(self, record: StepRecord, owner: int) -> Life:
-        """V2 failed on a part: show the signed entries to the contract."""
-        peer = self.peer
-        yield peer.wait_turn()
-        if self._is_case_open(Kind.AGGREGATION, record.step, owner):
-            return
-        position = record.position(owner)
-        messages = [peer.inbox.peek("REPORT", record.step)[who] for who in record.contributors]
-        reports = [record.reports[who] for who in record.contributors]
-        peer.chain.submit(
-            "court",
-            "challenge_sum",
-            record.step,
-            owner,
-            position,
-            len(record.roster),
-            [report.leaves[position] for report in reports],
-            [report.root for report in reports],
-            [report.path(position) for report in reports],
-            [message.signature for message in messages],
-            gas_limit=400_000 + 30_000 * len(reports),
-        )
-
-    def check_parts(self, record: StepRecord) -> Life:
-        """Have every part of a step without all reports recomputed; each peer begins with another part."""
-        peer = self.peer
-        deadline_s = peer.env.now + peer.job.report_s + 3.0 * peer.chain.inclusion_s
-        absent = yield peer.inbox.collect("chain:Absent", record.step, 1, deadline_s)
-        if not absent.complete:
-            return
-        mine = record.position(peer.index)
-        owners = record.roster[mine:] + record.roster[:mine]
-        for owner in owners:
-            if not self._is_case_open(Kind.AGGREGATION, record.step, owner):
-                peer.chain.submit("court", "check_part", record.step, owner)
-                yield peer.env.sleep(2.0 * peer.chain.block_time_s)
-
-    def _is_case_open(self, kind: Kind, step: int, target: int) -> bool:
-        cases = self.peer.chain.history.cases.values()
-        return any((c["kind"], c["step"], c["target"]) == (kind, step, target) for c in cases)
+        peer.inbox.listen("SHOW", self._serve_show)
 
     def verified(self, step: int) -> None:
         """Note that this peer has all the reports of a step: it can judge cases about it."""
@@ -127,6 +44,39 @@ class CourtDuty(Duty):
 
     def _verified_event(self, step: int) -> Any:
         return self._verified.setdefault(step, self.peer.env.event())
+
+    # ---- showing a gradient to one's validator
+
+    def ask(self, record: StepRecord, target: int) -> Life:
+        """Ask a target for the gradient that it committed to; return what it shows, or None."""
+        peer = self.peer
+        peer.network.send(Message("SHOW", record.step, peer.index, None, 8, Traffic.CONTROL), target)
+        deadline_s = peer.env.now + SHOW_SHARE * peer.job.terms.commit_s
+        got = yield peer.inbox.collect("SHOWN", record.step, {target}, deadline_s)
+        return got.messages[target].content if got.complete else None
+
+    def _serve_show(self, step: int, sender: int, message: Message) -> None:
+        """Show one's gradient, and in a private job its batch, to the validator that the beacon drew for it."""
+        peer = self.peer
+        pairs, record = peer.chain.history.pairs.get(step + 1, []), peer.records.get(step)
+        own = peer.own_commitments.get(step)
+        if (sender, peer.index) in pairs and record is not None and own is not None:
+            if peer.behaviour.shows(peer.turn(record), sender):
+                size = own.parts.nbytes * peer.job.arithmetic.shows + self._open_batch(1)
+                peer.network.send(Message("SHOWN", step, peer.index, own, size, Traffic.CONTROL), sender)
+
+    def _open_batch(self, readers: int) -> int:
+        """Count the records of one's batch as opened to so many readers; return their size in bytes."""
+        job = self.peer.job
+        if not job.is_private:
+            return 0
+        self.peer.records_opened += job.training.engine.batch_size * readers
+        return job.training.engine.batch_bytes
+
+    @property
+    def must_show(self) -> bool:
+        """Whether a target has to show something before it can be judged."""
+        return self.peer.job.arithmetic.shows or self.peer.job.is_private
 
     # ---- cases
 
@@ -136,88 +86,83 @@ class CourtDuty(Duty):
         while True:
             number += 1
             got = yield self.peer.inbox.collect("chain:CaseOpened", number, 1)
-            self.peer.also(self._judge(got.messages[0].fields))
+            self.peer.also(self._take_up(got.messages[0].fields))
 
-    def _judge(self, case: dict[str, Any]) -> Life:
+    def _take_up(self, case: dict[str, Any]) -> Life:
+        """Open what the court asks for; judge and vote, if one is called to."""
         peer = self.peer
         yield self._verified_event(case["step"])
         record = peer.records.get(case["step"])
         if record is None or peer.index not in peer.chain.history.rosters[max(peer.records)]:
             return
-        if case["target"] not in record.roster:
-            peer.chain.submit("court", "vote", case["case"], *INNOCENT)
+        self._open_evidence(case, record)
+        if peer.index not in mask_members(case["jury"]):
             return
-        self._open_parts(case, record)
-        if case["kind"] == Kind.COMPUTATION:
-            yield peer.spend("court", self.recomputation_s(record))
-            verdict = self._judge_computation(record, case["target"])
-        else:
-            verdict = yield from self._judge_opened(case, record)
+        verdict = yield from self._judge(case, record)
         vote = peer.behaviour.votes(case, verdict) if verdict is not None else None
-        if vote is not None:
+        if vote == VOID:
+            peer.chain.submit("court", "vote_void", case["case"])
+        elif vote is not None:
             peer.chain.submit("court", "vote", case["case"], *vote)
 
+    def _judge(self, case: dict[str, Any], record: StepRecord) -> Life:
+        target, accuser = case_parties(case)
+        known = target in record.roster or target in self.peer.chain.history.probes[record.step]
+        if not known:
+            return INNOCENT
+        if case["kind"] == Kind.COMPUTATION:
+            return (yield from self._judge_computation(case, record, target, accuser))
+        if case["kind"] == Kind.CANARY and accuser is not None:
+            shown = (yield from self._opened_by(case, accuser)) if self.must_show else None
+            yield self.peer.spend("court", self.recomputation_s(record))
+            return self.judge.canary(record, target, accuser, shown)
+        return (yield from self._judge_opened(case, record))
+
+    # ---- evidence that the parties open
+
+    def _opener(self, case: dict[str, Any]) -> int:
+        """Return who must open: an accuser the target's part (V1), an accused its own gradient or part."""
+        return int(case["accuser"] if case["kind"] == Kind.REPORT else case["target"])
+
+    def _open_evidence(self, case: dict[str, Any], record: StepRecord) -> None:
+        """Gossip what is disputed, if one is a party that must."""
+        peer = self.peer
+        if not peer.behaviour.opens_parts(case):
+            return
+        if case["kind"] in (Kind.REPORT, Kind.AGGREGATION) and self._opener(case) == peer.index:
+            self._open_parts(case, record)
+        elif case["kind"] in (Kind.COMPUTATION, Kind.CANARY) and self.must_show:
+            self._open_gradient(case, record)
+
     def _open_parts(self, case: dict[str, Any], record: StepRecord) -> None:
-        """Gossip the disputed parts: the accuser the target's (V1), an accused aggregator all of its own."""
-        opener = case["accuser"] if case["kind"] == Kind.REPORT else case["target"]
-        if case["kind"] == Kind.COMPUTATION or opener != self.peer.index:
-            return
-        if not self.peer.behaviour.opens_parts(case):
-            return
         whose = [case["target"]] if case["kind"] == Kind.REPORT else record.contributors
-        size = 4 * sum(record.commitments[who].parts.shape[1] for who in whose if who in record.commitments)
         content = {who: record.commitments[who] for who in whose if who in record.commitments}
+        size = 4 * sum(commitment.parts.shape[1] for commitment in content.values())
+        self._gossip_opening(case, content, size)
+
+    def _open_gradient(self, case: dict[str, Any], record: StepRecord) -> None:
+        """Open one's own gradient as the accused or as a canary, one's recomputation as the accuser."""
+        peer = self.peer
+        own = peer.own_commitments.get(record.step)
+        whose = case["accuser"] if case["kind"] == Kind.CANARY else case["target"]
+        if whose == peer.index and own is not None:
+            size = own.parts.nbytes + self._open_batch(len(mask_members(case["jury"])))
+            self._gossip_opening(case, own, size)
+        elif case["kind"] == Kind.COMPUTATION and case["accuser"] == peer.index and peer.job.arithmetic.shows:
+            recomputed = peer.behaviour.recomputed(case, self.judge.reference(record, case["target"]))
+            self._gossip_opening(case, recomputed, recomputed.nbytes)
+
+    def _gossip_opening(self, case: dict[str, Any], content: Any, size: int) -> None:
         opening = Message("OPENING", case["case"], self.peer.index, content, size, Traffic.CONTROL)
         self.peer.network.broadcast(opening)
 
-    def _judge_opened(self, case: dict[str, Any], record: StepRecord) -> Life:
-        peer = self.peer
-        opener = case["accuser"] if case["kind"] == Kind.REPORT else case["target"]
-        deadline_s = case["deadline"] - OPENING_SHARE * peer.job.terms.vote_s
-        got = yield peer.inbox.collect("OPENING", case["case"], {opener}, deadline_s)
-        if not got.complete:
-            return b"", b"", mask_bytes(1 << opener)
-        opened: dict[int, Commitment] = got.messages[opener].content
-        position = record.position(opener)
-        yield peer.spend("court", peer.exchange_duty.aggregation_s(record))
-        if case["kind"] == Kind.REPORT:
-            return self._judge_report(record, case["target"], position, opened)
-        return self._judge_aggregation(record, case["target"], position, opened)
+    def _opened_by(self, case: dict[str, Any], opener: int) -> Life:
+        """Wait for what a party opens; return it, or None."""
+        deadline_s = case["deadline"] - OPENING_SHARE * self.peer.job.terms.vote_s
+        got = yield self.peer.inbox.collect("OPENING", case["case"], {opener}, deadline_s)
+        return got.messages[opener].content if got.complete else None
 
-    def check_computation(self, record: StepRecord, target: int) -> tuple[bool, int]:
-        """Recompute the target's gradient and report; return whether both are right, and on whose parts not.
-
-        Returns
-        -------
-        is_right : bool
-            False if the posted root or any reported number is wrong.
-        suspects : int
-            Bit mask of the owners of parts on which a right gradient was misreported.
-        """
-        job = self.peer.job
-        expected = job.honest_commitment(record.state, record.randomness, record.step, target, len(record.roster))
-        if expected.root != self.peer.chain.history.roots[record.step].get(target):
-            return False, 0
-        report = self._heard_report(record, target)
-        if report is None:
-            return True, 0
-        true, norms = job.math.true_reports(record.beacon, record.roster, [expected], record.aggregates)
-        suspects = sum(
-            1 << owner
-            for position, owner in enumerate(record.roster)
-            if not report.is_right(position, true[0, position], norms[0, position])
-        )
-        return suspects == 0, suspects
-
-    def _heard_report(self, record: StepRecord, contributor: int) -> Report | None:
-        """Return a report as everybody has it by the time of a case; None if it was voted absent.
-
-        Not what was here at this peer's own deadline: a report timed to reach only some in time would otherwise
-        make honest peers judge differently.
-        """
-        if contributor in self.peer.inbox.peek("chain:Absent", record.step):
-            return None
-        return self.peer.verification_duty.known_report(record, contributor)
+    # ---- judgements that take time
 
     def recomputation_s(self, record: StepRecord) -> float:
         """Return the simulated duration of recomputing somebody's gradient, its hashes and its report."""
@@ -226,61 +171,54 @@ class CourtDuty(Duty):
         projecting_s = peer.verification_duty.projection_s(len(record.roster), record)
         return peer.gradient_s(peer.job.training.engine) + hashing_s + projecting_s
 
-    def _judge_computation(self, record: StepRecord, target: int) -> Verdict:
-        is_right, suspects = self.check_computation(record, target)
-        if is_right:
-            return INNOCENT
-        return mask_bytes(1 << target), mask_bytes(suspects), b""
+    def _judge_computation(
+        self, case: dict[str, Any], record: StepRecord, target: int, accuser: int | None
+    ) -> Life:
+        shown: Commitment | None = None
+        recomputed: np.ndarray | None = None
+        if self.must_show:
+            shown = yield from self._opened_by(case, target)
+            if shown is None:
+                return absent(target)
+            if accuser is not None and self.peer.job.arithmetic.shows:
+                recomputed = yield from self._opened_by(case, accuser)
+        yield self.peer.spend("court", self.recomputation_s(record))
+        verdict = self.judge.computation(record, target, shown, recomputed)
+        if verdict not in (INNOCENT, VOID) and self.peer.job.terms.canary_permille:
+            yield from self._await_canary(case, record)
+            if self.judge.is_planted(record, target, shown):
+                return VOID
+        return verdict
 
-    def _wrong_reporters(self, record: StepRecord, position: int, opened: dict[int, Commitment]) -> list[int]:
-        """Return whose report on this part contradicts its own committed part."""
-        reports = {who: self._heard_report(record, who) for who in record.contributors if who in opened}
-        peers = [
-            who
-            for who, report in reports.items()
-            if report is not None and self._is_committed(record, who, position, opened[who])
-        ]
-        if not peers:
-            return []
-        true, norms = self.peer.job.math.true_reports(
-            record.beacon, record.roster, [opened[who] for who in peers], record.aggregates
-        )
-        wrong = []
-        for row, who in enumerate(peers):
-            report = reports[who]
-            if report is not None and not report.is_right(position, true[row, position], norms[row, position]):
-                wrong.append(who)
-        return wrong
+    def _await_canary(self, case: dict[str, Any], record: StepRecord) -> Life:
+        """Wait until the lots of a step's canaries are known: when the output after next is open."""
+        deadline_s = case["deadline"] - VOTE_BLOCKS * self.peer.chain.inclusion_s
+        yield self.peer.inbox.collect("chain:StepOpened", record.step + 2, 1, deadline_s)
 
-    def _is_committed(self, record: StepRecord, who: int, position: int, opened: Commitment) -> bool:
-        """Check an opened part against the hash that its contributor signed and posted."""
-        commitment = self.posted_commitment(record.step, who)
-        return commitment is not None and opened.hashes[position] == commitment.hashes[position]
+    def _judge_opened(self, case: dict[str, Any], record: StepRecord) -> Life:
+        opener = self._opener(case)
+        opened: dict[int, Commitment] | None = yield from self._opened_by(case, opener)
+        if opened is None:
+            return absent(opener)
+        position = record.position(opener)
+        yield self.peer.spend("court", self.peer.exchange_duty.aggregation_s(record))
+        judge = self.judge.report if case["kind"] == Kind.REPORT else self.judge.aggregation
+        return judge(record, case["target"], position, opened)
 
-    def _judge_report(
-        self, record: StepRecord, target: int, position: int, opened: dict[int, Commitment]
-    ) -> Verdict | None:
-        """Return the verdict on a report, or None, an abstention, if this peer never got it."""
-        if self._heard_report(record, target) is None:
-            return None
-        is_false = target in self._wrong_reporters(record, position, opened)
-        return (mask_bytes(1 << target), b"", b"") if is_false else INNOCENT
+    # ---- canaries
 
-    def _judge_aggregation(
-        self, record: StepRecord, target: int, position: int, opened: dict[int, Commitment]
-    ) -> Verdict:
-        """CheckAveraging: recompute the part from its opened inputs, and every report on it."""
-        published = record.aggregates[position]
-        if published is None:
-            return INNOCENT
-        complete = all(
-            who in opened and self._is_committed(record, who, position, opened[who])
-            for who in record.contributors
-        )
-        if not complete:
-            return b"", b"", mask_bytes(1 << target)
-        guilty = sum(1 << who for who in self._wrong_reporters(record, position, opened))
-        right = self.peer.job.math.aggregate([opened[who] for who in record.contributors])[position]
-        if right.hash != published.hash:
-            guilty |= 1 << target
-        return mask_bytes(guilty), b"", b""
+    def watch_canaries(self) -> Life:
+        """Accuse validators that attested one's own planted errors to be right.
+
+        Whose errors were planted comes out with the output after next; what its validator attested is on chain.
+        """
+        peer, history = self.peer, self.peer.chain.history
+        if not peer.job.terms.canary_permille:
+            return
+        for step in range(peer.job.terms.steps - 1):
+            yield peer.inbox.collect("chain:StepOpened", step + 2, 1)
+            if (step, peer.index) not in history.canaries or step not in peer.planted:
+                continue
+            for validator, target in history.pairs.get(step + 1, []):
+                if target == peer.index and history.attested.get((step + 1, validator)) == (target, True):
+                    peer.chain.submit("court", "accuse_canary", step, validator)

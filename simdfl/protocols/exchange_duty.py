@@ -92,7 +92,7 @@ class ExchangeDuty(Duty):
 
     def _has_part(self, record: StepRecord, peer: int, position: int) -> bool:
         """Return whether this peer's part arrived and matches its signed, posted commitment."""
-        commitment = self.peer.court_duty.posted_commitment(record.step, peer)
+        commitment = self.peer.evidence_duty.posted_commitment(record.step, peer)
         part = self.peer.inbox.peek("PART", record.step).get(peer)
         if commitment is None or part is None:
             return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,10 +11,24 @@ from contracts_model import Terms
 from simdfl.crypto.beacon import RandomBeacon
 from simdfl.memo import Memo
 from simdfl.peers.peer import Messenger
+from simdfl.protocols.arithmetic import Arithmetic, Exact
 from simdfl.protocols.parts import Aggregate, Commitment, PartMath, Report
 from simdfl.protocols.training import LabelMap, ModelState, Training
 from simdfl.rng import Rng
 from simdfl.trace import Tracer
+
+
+@dataclass(frozen=True)
+class MembershipPlan:
+    """What a peer does beside training: all steps are those that are open when it acts; None is never.
+
+    ``return_after_s`` is how long a crash lasts.
+    """
+
+    join_step: int | None = None
+    leave_step: int | None = None
+    crash_step: int | None = None
+    return_after_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -23,7 +37,8 @@ class VerifiedJob:
 
     ``report_s`` is how long peers wait for each other's reports before they vote somebody absent;
     ``beacon_keys`` are the registered keys by peer, ``batch_verdicts`` what is known of published dealings, and
-    ``published`` the transcripts by (output, dealer).
+    ``published`` the transcripts by (output, dealer). ``checks`` lists (step, validator, target, agreed) of all
+    validations where arithmetic is tolerant. ``plans`` says who joins, leaves or crashes when.
     """
 
     terms: Terms
@@ -34,23 +49,36 @@ class VerifiedJob:
     rng: Rng
     trace: Tracer
     report_s: int
+    arithmetic: Arithmetic = field(default_factory=Exact)
+    is_private: bool = False
+    plans: Mapping[int, MembershipPlan] = field(default_factory=dict)
     beacon_keys: dict[int, bytes] = field(default_factory=dict)
     batch_verdicts: Memo = field(default_factory=lambda: Memo(4096), repr=False)
     published: dict[tuple[int, int], bytes] = field(default_factory=dict, repr=False)
+    checks: list[tuple[int, int, int, bool]] = field(default_factory=list, repr=False)
 
     def gradient(
-        self, state: ModelState, randomness: bytes, step: int, peer: int, label_map: LabelMap | None = None
+        self,
+        state: ModelState,
+        randomness: bytes,
+        step: int,
+        peer: int,
+        label_map: LabelMap | None = None,
+        device: int | None = None,
     ) -> np.ndarray:
-        """Return the gradient (d,) that `peer` owes in `step`."""
+        """Return the gradient (d,) that `peer` owes in `step`, computed on its own or another peer's device."""
         seed = self.training.batch_seed(randomness, step, peer)
-        return self.training.gradient(state, seed, label_map)
+        plain = self.training.gradient(state, seed, label_map)
+        key = state.digest + seed + repr(label_map).encode() * (label_map is not None)
+        return self.arithmetic.on_device(peer if device is None else device, plain, key)
 
     def honest_commitment(
-        self, state: ModelState, randomness: bytes, step: int, peer: int, n_parts: int
+        self, state: ModelState, randomness: bytes, step: int, peer: int, n_parts: int, device: int
     ) -> Commitment:
-        """Return the commitment that `peer` owes in `step`."""
-        seed = self.training.batch_seed(randomness, step, peer)
-        return self.math.commitment((state.digest, seed), self.training.gradient(state, seed), n_parts)
+        """Return the commitment that `peer` owes in `step`, computed on a peer's device."""
+        gradient = self.gradient(state, randomness, step, peer, device=device)
+        key = (state.digest, self.training.batch_seed(randomness, step, peer) + self.arithmetic.device_key(device))
+        return self.math.commitment(key, gradient, n_parts)
 
 
 class Removed(Exception):

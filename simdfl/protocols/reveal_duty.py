@@ -83,7 +83,7 @@ class RevealDuty(Duty):
         """Do what the job's policy asks for whenever secrets are withheld."""
         peer = self.peer
         repair = self._recover_all if peer.job.terms.withheld == Withheld.RECOVER else self._toss_again
-        for output in range(peer.first_step, peer.job.terms.steps + 1):
+        for output in range(peer.job.terms.steps + 1):
             attempt = 0
             while True:
                 topic = "chain:Withheld" if repair == self._recover_all else "chain:Restarted"

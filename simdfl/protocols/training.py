@@ -59,6 +59,10 @@ class Training:
         state_digest = digest("simdfl/state", canonical_float32(params), self.optimiser.state_bytes(opt_state))
         return ModelState(state_digest, params, opt_state, handle)
 
+    def state_bytes(self, state: ModelState) -> int:
+        """Return the size of a state on the wire: parameters and the optimiser's arrays."""
+        return 4 * self.n_parameters + len(self.optimiser.state_bytes(state.opt_state))
+
     def batch_seed(self, randomness: bytes, step: int, peer: int) -> bytes:
         """Return xi_i^t = H(r^{t-1}, "seed", t, i): the public seed of a peer's batch."""
         return digest("seed", randomness, step.to_bytes(8, "little"), peer.to_bytes(4, "little"))

@@ -56,7 +56,7 @@ class VerificationDuty(Duty):
     def _true_reports(self, record: StepRecord) -> tuple[np.ndarray, np.ndarray]:
         for peer in record.contributors:
             if peer not in record.commitments:
-                commitment = self.peer.court_duty.posted_commitment(record.step, peer)
+                commitment = self.peer.evidence_duty.posted_commitment(record.step, peer)
                 if commitment is not None:
                     record.commitments[peer] = commitment
         return record.true_reports(self.peer.job.math, record.contributors)
@@ -87,7 +87,7 @@ class VerificationDuty(Duty):
             else:
                 self.peer.chain.submit("court", "report_absence", int(Absence.REPORT), step, peer)
         if len(record.reports) < len(record.contributors):
-            self.peer.also(self.peer.court_duty.check_parts(record))
+            self.peer.also(self.peer.evidence_duty.check_parts(record))
 
     def known_report(self, record: StepRecord, contributor: int) -> Report | None:
         """Return a contributor's report if it is here by now, signed by it and well formed."""
@@ -120,7 +120,7 @@ class VerificationDuty(Duty):
         bound = self.peer.job.terms.tolerance * len(record.contributors)
         for position, total in enumerate(np.abs(np.asarray(sums))):
             if (total > bound).any():
-                self.peer.also(self.peer.court_duty.challenge_sum(record, record.roster[position]))
+                self.peer.also(self.peer.evidence_duty.challenge_sum(record, record.roster[position]))
 
     def _check_own_distances(self, record: StepRecord, norms: np.ndarray) -> None:
         """V3: complain about parts further than Delta_max from one's own."""

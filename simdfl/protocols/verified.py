@@ -5,8 +5,9 @@ UPDATE. The order is the security argument. Part hashes are final before any par
 before the beacon opens; gradients are final before their validators are drawn. The barriers are the phases of
 the step ledger: every root is a transaction in its step, so what counts is what the chain has included.
 
-Beside this life every peer has two duties: the beacon's (:mod:`simdfl.protocols.beacon_duty`) and the court's
-(:mod:`simdfl.protocols.court_duty`).
+Beside this life every peer has duties, each in a room of its own: to the beacon (:mod:`~simdfl.protocols.beacon_duty`,
+:mod:`~simdfl.protocols.reveal_duty`), to the court (:mod:`~simdfl.protocols.evidence_duty`,
+:mod:`~simdfl.protocols.court_duty`), and to membership (:mod:`~simdfl.protocols.membership_duty`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from contracts_model import Phase
+from contracts_model.draw import is_canary
 from simdfl.chain.blockchain import Blockchain
 from simdfl.chain.client import ChainClient
 from simdfl.crypto.encoding import canonical_float32
@@ -28,9 +30,11 @@ from simdfl.peers.behaviour import Turn
 from simdfl.peers.peer import Peer, Seat
 from simdfl.protocols.beacon_duty import BeaconDuty
 from simdfl.protocols.court_duty import CourtDuty
+from simdfl.protocols.evidence_duty import EvidenceDuty
 from simdfl.protocols.exchange_duty import ExchangeDuty
-from simdfl.protocols.job import Removed, StepRecord, VerifiedJob
+from simdfl.protocols.job import MembershipPlan, Removed, StepRecord, VerifiedJob
 from simdfl.protocols.foresight import Foresight
+from simdfl.protocols.membership_duty import MembershipDuty
 from simdfl.protocols.parts import (
     Commitment,
     admissible,
@@ -44,6 +48,7 @@ from simdfl.protocols.verification_duty import VerificationDuty
 from simdfl.protocols.waiting import await_chain
 
 HASH_BYTES = 32
+EMPTY = bytes(HASH_BYTES)
 TURNS = 3
 PER_STEP_TOPICS = (
     "COMMIT",
@@ -95,11 +100,15 @@ class VerifiedPeer(Peer):
         self.job = job
         self.state: ModelState = job.training.genesis
         self.records: dict[int, StepRecord] = {}
+        self.own_commitments: dict[int, Commitment] = {}
+        self.planted: set[int] = set()
+        self.records_opened = 0
         self.rank = seat.index
-        self.first_step = 0
         self.next_epoch = 0
         self.beacon_duty = BeaconDuty(self)
         self.reveal_duty = RevealDuty(self)
+        self.evidence_duty = EvidenceDuty(self)
+        self.membership_duty = MembershipDuty(self, job.plans.get(seat.index, MembershipPlan()))
         self.court_duty = CourtDuty(self)
         self.exchange_duty = ExchangeDuty(self)
         self.verification_duty = VerificationDuty(self)
@@ -108,34 +117,57 @@ class VerifiedPeer(Peer):
 
     def run(self) -> Life:
         """Register, train step by step, withdraw what is owed."""
-        yield from self.beacon_duty.register()
-        self.also(self.beacon_duty.deal_epochs())
-        self.also(self.reveal_duty.reveal_first())
+        start: int | None = 0
+        if self.membership_duty.plan.join_step is None:
+            yield from self.beacon_duty.register()
+            self.also(self.beacon_duty.deal_epochs())
+            self.also(self.reveal_duty.reveal_first())
+        else:
+            start = yield from self.membership_duty.join_late()
         self.also(self.reveal_duty.watch())
         self.also(self.court_duty.serve())
-        step = 0
+        self.also(self.court_duty.watch_canaries())
+        while start is not None:
+            start = yield from self._train(start)
+        yield from self._withdraw()
+
+    def _train(self, start: int) -> Life:
+        """Make the steps from `start` on; return where to go on after an absence, or None."""
+        step = start
         try:
-            for step in range(self.job.terms.steps + 1):
+            for step in range(start, self.job.terms.steps + 1):
                 yield from self._live_step(step)
         except (Removed, ProtocolAborted) as end:
             self.job.trace(self.env.now, PeerLeft(step, self.index, str(end)))
-        yield from self._withdraw()
+            if self.membership_duty.may_return():
+                return (yield from self.membership_duty.come_back())
+        return None
 
     def _withdraw(self) -> Life:
-        """Wait for the end of the job, done or aborted, and take back the deposit with what was earned."""
+        """Take back the deposit with what was earned, at the end of the job; who left, after the dispute window."""
         done = self.inbox.collect("chain:Phase", self.job.terms.steps + 1, {int(Phase.DONE)})
-        yield done | self.inbox.collect("chain:Aborted", 0, 1)
+        ended = done | self.inbox.collect("chain:Aborted", 0, 1)
+        left = self.chain.history.left_in.get(self.index)
+        if left is not None:
+            undisputed = self.inbox.collect("chain:StepOpened", left + self.job.terms.dispute_window, 1)
+            yield undisputed | ended
+            if undisputed.triggered and undisputed.value is not None:
+                self.chain.submit("ledger", "withdraw")
+                return
+        yield ended
         yield self.env.sleep(self.job.terms.vote_s + 2.0 * self.chain.block_time_s)
         if self.index not in self.chain.history.banned:
             self.chain.submit("ledger", "withdraw")
 
     def _live_step(self, step: int) -> Life:
         randomness = yield from self.beacon(step)
-        if step > 0:
+        if step - 1 in self.records and self.records[step - 1].contributors:
             yield from self.verification_duty.project(step - 1, randomness)
             yield from self.verification_duty.verify(step - 1)
             self.update(step - 1)
         record = self._enter_step(step, randomness)
+        if (yield from self.membership_duty.act(step)):
+            raise Removed("crashed")
         target = dict(self.chain.history.pairs[step]).get(self.index)
         if target is not None:
             yield from self.validate(step, target)
@@ -156,6 +188,8 @@ class VerifiedPeer(Peer):
         self.records[step] = record
         oldest = step - self.job.terms.dispute_window
         self.records.pop(oldest, None)
+        self.own_commitments.pop(oldest, None)
+        self.membership_duty.entered(step)
         return record
 
     def turn(self, record: StepRecord) -> Turn:
@@ -185,16 +219,28 @@ class VerifiedPeer(Peer):
         step, state = record.step, record.state
         reports = self._reports_digest(step - 1)
         if step == self.job.terms.steps:
-            self.chain.submit("ledger", "commit", step, bytes(HASH_BYTES), state.digest, reports)
+            self.chain.submit("ledger", "commit", step, EMPTY, state.digest, reports)
             return
         turn = self.turn(record)
         self.job.training.announce(state, record.randomness, step, turn.contributors)
         yield self.spend("gradient", self.gradient_s(self.job.training.engine))
         self.gradients_computed += 1
-        commitment = self.commit_to(record, self.behaviour.gradient(turn))
+        commitment = self.commit_to(record, self._plant(turn, self.behaviour.gradient(turn)))
+        self.own_commitments[step] = commitment
         yield self.spend("hash", self.device.hash_s(commitment.parts.nbytes) + self.device.sign_s)
         self._gossip_commitment(record, turn, commitment)
         self.chain.submit("ledger", "commit", step, commitment.root, state.digest, reports)
+
+    def _plant(self, turn: Turn, gradient: np.ndarray) -> np.ndarray:
+        """Return the gradient (d,) with a canary's error, if the own lot says so: only a lazy validator misses it."""
+        terms, output = self.job.terms, turn.step + 2
+        secret = self.beacon_duty.secrets.get(output)
+        if not terms.canary_permille or secret is None or not self.behaviour.plants(turn):
+            return gradient
+        if not is_canary(terms.job_digest, output, secret, terms.canary_permille):
+            return gradient
+        self.planted.add(turn.step)
+        return self.job.arithmetic.plant(gradient, secret)
 
     def commit_to(self, record: StepRecord, gradient: np.ndarray) -> Commitment:
         """Return the commitment to a gradient (d,), an honest one from memory."""
@@ -202,9 +248,8 @@ class VerifiedPeer(Peer):
             raise UserError(f"adversary: gradient() must return a vector (d,), got shape {gradient.shape}")
         honest = self.job.gradient(record.state, record.randomness, record.step, self.index)
         if gradient is honest:
-            return self.job.honest_commitment(
-                record.state, record.randomness, record.step, self.index, len(record.roster)
-            )
+            inputs = (record.state, record.randomness, record.step)
+            return self.job.honest_commitment(*inputs, self.index, len(record.roster), self.index)
         return commit_gradient(admissible(gradient), len(record.roster))
 
     def _gossip_commitment(self, record: StepRecord, turn: Turn, commitment: Commitment) -> None:
@@ -231,18 +276,35 @@ class VerifiedPeer(Peer):
     # ---- validation of the previous step (CheckComputations)
 
     def validate(self, step: int, target: int) -> Life:
-        """Recompute the target's gradient and report of the previous step; publish the result."""
-        record = self.records[step - 1]
+        """Recompute the target's gradient and report of the previous step; publish the result.
+
+        Where a target must show its gradient or its private batch and does not, nobody accuses it; it must answer
+        in court.
+        """
+        record = self.records.get(step - 1)
+        if record is None or not record.contributors:  # it has just joined: the court is to look
+            self._attest(step, target, False, EMPTY)
+            return
+        shown = None
+        if self.court_duty.must_show:
+            shown = yield from self.court_duty.ask(record, target)
+            if shown is None:
+                self._attest(step, target, False, EMPTY)
+                return
         yield self.spend("validation", self.court_duty.recomputation_s(record))
         self.gradients_computed += 1
         self.validations += 1
-        is_right, _ = self.court_duty.check_computation(record, target)
+        is_right = self.court_duty.judge.is_target_right(record, target, shown)
+        if self.job.arithmetic.shows:
+            self.job.checks.append((step - 1, self.index, target, is_right))
         result = self.behaviour.attests(self.turn(self.records[step]), target, is_right)
-        if result is None:
-            return
-        gradient = self.job.gradient(record.state, record.randomness, step - 1, target)
-        evidence = sha256(canonical_float32(gradient) + self.keypair.address)
-        self.chain.submit("ledger", "attest", step, target, result, evidence, self.state.digest)
+        reference = self.court_duty.judge.reference(record, target)
+        self._attest(step, target, result, sha256(canonical_float32(reference) + self.keypair.address))
+
+    def _attest(self, step: int, target: int, result: bool | None, evidence: bytes) -> None:
+        """Publish a validator's result, or keep silent."""
+        if result is not None:
+            self.chain.submit("ledger", "attest", step, target, result, evidence, self.state.digest)
 
     # ---- BEACON
 

@@ -6,6 +6,7 @@ A scenario says everything about a run; see ``scenarios/`` for examples and ``Sc
 from __future__ import annotations
 
 from simdfl.scenario.adversary import AdversaryGroup
+from simdfl.scenario.membership import MembershipGroup
 from simdfl.scenario.load import Loaded, load, loads, show
 from simdfl.scenario.schema import Scenario, json_schema, scenario_digest, schema_text
 from simdfl.scenario.sections import (
@@ -33,6 +34,7 @@ __all__ = [
     "DatasetConfig",
     "Learning",
     "Loaded",
+    "MembershipGroup",
     "ModelConfig",
     "Network",
     "OptimiserConfig",

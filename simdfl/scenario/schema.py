@@ -12,6 +12,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from simdfl.scenario.adversary import AdversaryGroup
 from simdfl.scenario.fields import Label, Section, Whole, first_repeated, mistake
+from simdfl.scenario.membership import MembershipGroup
 from simdfl.scenario.sections import (
     Beacon,
     Chain,
@@ -40,6 +41,9 @@ class Scenario(Section):
     adversaries: tuple[AdversaryGroup, ...] = Field(
         default=(), strict=False, description="Groups of Byzantine peers; less than half of all peers."
     )
+    membership: tuple[MembershipGroup, ...] = Field(
+        default=(), strict=False, description="Honest peers that join late, leave or crash (verified protocol)."
+    )
     topology: Topology = Field(default_factory=Topology, description="The overlay that carries gossip.")
     network: Network = Field(default_factory=Network, description="The links between peers.")
     learning: Learning = Field(default_factory=Learning, description="Data, model and optimiser.")
@@ -62,6 +66,7 @@ class Scenario(Section):
         check_groups(self)
         check_majority(self)
         check_sizes(self)
+        check_membership(self)
         check_degree(self)
         if RESERVED_BASELINE in self.baselines:
             raise mistake(
@@ -127,6 +132,25 @@ def check_sizes(scenario: Scenario) -> None:
             ("protocol", "validators"),
             ("peers", "count"),
         )
+
+
+def check_membership(scenario: Scenario) -> None:
+    """Refuse comings and goings for which there are not enough honest peers, or no rules."""
+    honest = scenario.peers.count - scenario.byzantine_count
+    moving = sum(group.count for group in scenario.membership)
+    joining = sum(group.count for group in scenario.membership if group.join_step is not None)
+    if moving > honest:
+        raise mistake(f"{moving} moving peers are more than the {honest} honest ones; use fewer", ("membership",))
+    if scenario.peers.count - joining < scenario.contracts.minimum_peers:
+        raise mistake("too few peers are left to start the job; let fewer join late", ("membership",))
+    for index, group in enumerate(scenario.membership):
+        comes = group.join_step is not None or group.return_after_s is not None
+        if comes and not scenario.contracts.probation_steps:
+            raise mistake(
+                "joining and coming back need a probation; set contracts.probation_steps to at least 1",
+                ("membership", index),
+                ("contracts", "probation_steps"),
+            )
 
 
 def check_degree(scenario: Scenario) -> None:

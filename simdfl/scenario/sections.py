@@ -38,6 +38,24 @@ class RuleConfig(Section):
     params: Params = Field(default_factory=dict, description=PARAMS)
 
 
+class Arithmetic(Section):
+    """Exact: equal bits, one class of devices. Tolerant: honest devices differ, and are judged by distance."""
+
+    name: Literal["exact", "tolerant"] = Field(default="exact", description="The arithmetic class.")
+    device_classes: Count = Field(default=3, description="Classes of devices, to which peers are drawn (tolerant).")
+    relative_error: Positive = Field(
+        default=1e-4, description="Median relative error of a device's gradient (tolerant), no unit."
+    )
+    spread: Spread = Field(
+        default=0.5, description="Standard deviation of the logarithm of the classes' errors (tolerant), no unit."
+    )
+    absolute: NotNegative = Field(default=0.0, description="Tolerated distance beside the relative one (tolerant).")
+    false_alarm: float = Field(
+        default=1e-3, gt=0, lt=1, description="Share of honest pairs that may disagree: sets the tolerance."
+    )
+    calibration_pairs: Count = Field(default=10_000, description="Honest pairs that the tolerance is set by.")
+
+
 class Protocol(Section):
     """What the peers run and the numbers of its checks."""
 
@@ -59,6 +77,12 @@ class Protocol(Section):
         default_factory=RuleConfig, description="Rule of the parameter_server and all_reduce baselines."
     )
     anchoring: Literal["step"] = Field(default="step", description="What goes on chain: every root, in its step.")
+    canary_permille: int = Field(
+        default=0, ge=0, le=1000, description="Planted errors that expose lazy validators, per 1000 commitments."
+    )
+    arithmetic: Arithmetic = Field(
+        default_factory=lambda: Arithmetic(), description="When two computed gradients count as the same."
+    )
 
 
 class Peers(Section):
@@ -186,6 +210,19 @@ class Contracts(Section):
     deposit_wei: Wei = Field(default=32 * 10**18, description="Stake of each peer, wei.")
     reward_wei: Wei = Field(default=10**15, description="Reward of a peer for a step, wei.")
     reporter_percent: int = Field(default=25, ge=0, le=50, description="Reporter's part of a slashed stake, %.")
+    cheating_gain_wei: Wei | None = Field(
+        default=None,
+        description="What a wrong gradient that passes would earn, wei; given, the deposit is derived from it.",
+    )
+    jury_size: Whole = Field(
+        default=0, description="Jurors that the beacon draws for a case; 0: all active peers judge."
+    )
+    probation_steps: Whole = Field(
+        default=0, description="Checked, unused gradients before somebody who joins late takes part; 0: nobody may."
+    )
+    assumed_byzantine: Whole | None = Field(
+        default=None, description="Liars that the job assumes; it ends when they could be a majority; null: no watch."
+    )
     minimum_peers: Whole = Field(default=4, ge=3, description="The job is given up below so many active peers.")
     dispute_window: Whole = Field(default=8, ge=3, description="Steps within which a peer can be accused.")
     register_s: Count = Field(default=90, description="Time for registering, whole seconds.")

@@ -39,6 +39,7 @@ from simdfl.protocols.verified import VerifiedPeer
 from simdfl.rng import Rng
 from simdfl.scenario import Scenario
 from simdfl.world.conditions import draw_conditions, draw_overlay
+from simdfl.world.assurance import make_arithmetic
 from simdfl.world.manifest import (
     chain_profile,
     check_exchange_time,
@@ -47,6 +48,7 @@ from simdfl.world.manifest import (
     fund_rewards,
     make_manifest,
 )
+from simdfl.world.membership import draw_plans
 from simdfl.world.observer import Observer, Progress
 from simdfl.world.result import RunResult
 from simdfl.world.tables import collect_result
@@ -71,6 +73,7 @@ class World:
     others: list[Any]
     messages: list[Any]
     notices: list[str]
+    job: VerifiedJob | None = None
 
     def run(self) -> RunResult:
         """Live through all steps; an abort that the protocol foresees is an outcome, not an exception."""
@@ -268,7 +271,10 @@ def _add_verified(world: World, rng: Rng, seats: list[Seat]) -> None:
         rng,
         world.observer,
         scenario.contracts.report_s,
+        make_arithmetic(scenario, rng),
+        plans=draw_plans(scenario, world.honest, rng),
     )
+    world.job = job
     world.chain = chain
     world.others = [chain]
     chain.mempool.add(fund_rewards(scenario, chain, owner))

@@ -29,6 +29,8 @@ from simdfl.protocols.parts import ClipSettings
 from simdfl.protocols.training import Training
 from simdfl.scenario import Scenario
 from simdfl.units import ETHER
+from simdfl.world.assurance import derive_deposit, detection_probability
+from simdfl.world.membership import count_founders
 
 if TYPE_CHECKING:
     from simdfl.world.build import World
@@ -43,7 +45,9 @@ INCLUSION_BLOCKS = 2
 """Until a transaction is included and seen; half of each deadline must cover this and the finality depth."""
 DEADLINE_BLOCKS = 5
 """Blocks that must fit into every deadline: an honest peer may need two votes included before it can act."""
-OUTSIDE_MANIFEST = {"name", "description", "adversaries", "baselines", "output", "network", "topology", "peers"}
+OUTSIDE_MANIFEST = {
+    *("name", "description", "adversaries", "baselines", "output", "network", "topology", "peers", "membership")
+}
 """What the job does not declare: who lies, what the network is like, and where results go."""
 
 
@@ -165,10 +169,10 @@ def check_exchange_time(scenario: Scenario, profile: ChainProfile, world: World)
         )
 
 
-def arithmetic_class(training: Training, batch_size: int) -> dict[str, Any]:
-    """Return what the bits of a gradient depend on: the EXACT class (PROTOCOL section 10)."""
+def arithmetic_class(training: Training, batch_size: int, name: str) -> dict[str, Any]:
+    """Return what the bits of a gradient depend on (PROTOCOL section 10)."""
     return {
-        "class": "EXACT",
+        "class": name.upper(),
         "backend": jax.default_backend(),
         "device": jax.devices()[0].device_kind,
         "machine": platform.machine(),
@@ -193,13 +197,36 @@ def make_manifest(scenario: Scenario, training: Training) -> dict[str, Any]:
         "dataset": training.engine.dataset.name,
         "dataset_root": training.engine.dataset.merkle_root().hex(),
         "genesis": training.genesis.digest.hex(),
-        "arithmetic": arithmetic_class(training, training.engine.batch_size),
+        "arithmetic": arithmetic_class(
+            training, training.engine.batch_size, scenario.protocol.arithmetic.name
+        ),
     }
 
 
 def manifest_digest(manifest: dict[str, Any]) -> bytes:
     """Return the digest that names the job."""
     return digest("simdfl/manifest", canonical_json(manifest))
+
+
+def deposit_of(scenario: Scenario) -> int:
+    """Return the deposit: as given, or at least so high that cheating does not pay (PROTOCOL section 8).
+
+    Raises
+    ------
+    UserError
+        If a deposit is to be derived where nobody is ever checked.
+    """
+    c, n = scenario.contracts, scenario.peers.count
+    if c.cheating_gain_wei is None:
+        return c.deposit_wei
+    assumed = (n - 1) // 2 if c.assumed_byzantine is None else c.assumed_byzantine
+    probability = detection_probability(n, assumed, scenario.protocol.validators)
+    if not probability:
+        raise UserError(
+            "contracts.cheating_gain_wei: without validators nobody is caught and no deposit is enough; "
+            "use protocol.validators of at least 1 or remove cheating_gain_wei"
+        )
+    return derive_deposit(c.cheating_gain_wei, probability, c.reporter_percent)
 
 
 def deploy(scenario: Scenario, world: World, scheme: RandomBeacon, owner: Keypair, addresses: list[bytes]) -> Job:
@@ -217,7 +244,7 @@ def deploy(scenario: Scenario, world: World, scheme: RandomBeacon, owner: Keypai
         tolerance=clip_settings(scenario).sum_tolerance(part_size),
         epoch_outputs=scenario.beacon.epoch_outputs,
         dispute_window=c.dispute_window,
-        deposit_wei=c.deposit_wei,
+        deposit_wei=deposit_of(scenario),
         reward_wei=c.reward_wei,
         reporter_percent=c.reporter_percent,
         register_s=c.register_s,
@@ -228,8 +255,13 @@ def deploy(scenario: Scenario, world: World, scheme: RandomBeacon, owner: Keypai
         recover_s=c.recover_s,
         vote_s=c.vote_s,
         **beacon_terms(scenario),
+        jury_size=c.jury_size,
+        canary_permille=p.canary_permille,
+        probation_steps=c.probation_steps,
+        founders=count_founders(scenario),
+        assumed_byzantine=c.assumed_byzantine,
     )
-    balances = dict.fromkeys(addresses, PEER_BALANCE_WEI + c.deposit_wei)
+    balances = dict.fromkeys(addresses, PEER_BALANCE_WEI + terms.deposit_wei)
     balances[owner.address] = OWNER_BALANCE_WEI
     return Job(terms, ChainHost(scheme), balances)
 

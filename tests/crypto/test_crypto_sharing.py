@@ -6,7 +6,7 @@ from itertools import combinations
 
 import pytest
 
-from simdfl.crypto.sharing import SHARINGS
+from simdfl.crypto.sharing import SHARINGS, extract
 from simdfl.crypto.sharing.opening import (
     beacon_output,
     check_opening,
@@ -18,7 +18,7 @@ from simdfl.crypto.sharing.opening import (
     share_bytes,
     verify_share,
 )
-from simdfl.crypto.sharing.polynomial import dual_weights, evaluate, lagrange_at_zero
+from simdfl.crypto.sharing.polynomial import dual_weights, evaluate, lagrange_at
 from simdfl.errors import CryptoError
 
 SEED, CONTEXT, RUN = b"s" * 32, b"run 1, output 2, dealer 3", b"r" * 32
@@ -46,7 +46,7 @@ def test_honest_dealings_verify_at_every_threshold(fast, ring_maker, scheme, n):
         assert len(dealing.transcript) == scheme.transcript_bytes(fast, n, threshold)
         parsed = scheme.parse(fast, n, threshold, dealing.transcript)
         assert check_opening(fast, parsed.commitment_point, dealing.secret)
-        assert parsed.commitment == fast.encode(parsed.commitment_point)
+        assert parsed.commitment() == fast.encode(parsed.commitment_point)
 
 
 @schemes
@@ -155,7 +155,7 @@ def test_the_dual_code_is_exactly_wide_enough():
 def test_parameters_are_checked(ring):
     for bad in ([], [0, 1], [1, 1]):
         with pytest.raises(ValueError):
-            lagrange_at_zero(bad, 97)
+            lagrange_at(0, bad, 97)
     ldei = SHARINGS["ldei"]
     for threshold in (0, 6):
         with pytest.raises(ValueError, match="threshold"):
@@ -166,3 +166,44 @@ def test_parameters_are_checked(ring):
     for receiver in (0, 6):
         with pytest.raises(IndexError):
             parsed.encrypted_share(receiver)
+
+
+# ---- packed sharings
+
+
+def test_a_packed_sharing_hides_many_secrets_and_gives_each_back(ring):
+    """n = 5, t = 4: three secrets; each opens alone, and is recovered at its own place."""
+    albatross, group = SHARINGS["albatross"], ring.group
+    dealing = albatross.deal(group, CONTEXT, ring.public_keys, 4, SEED)
+    parsed = albatross.parse(group, 5, 4, dealing.transcript)
+    shares = recovered_shares(ring, albatross, dealing.transcript, 4)
+    assert len(dealing.secrets) == albatross.packing(5, 4) == 3
+    for coordinate, secret in enumerate(dealing.secrets):
+        assert check_opening(group, group.decode(parsed.commitment(coordinate)), secret)
+        for chosen in combinations(shares, 4):
+            point = reconstruct(group, {i: shares[i] for i in chosen}, coordinate)
+            assert group.equal(point, group.mul(secret, group.h))
+    with pytest.raises(CryptoError, match="secret 3"):
+        parsed.commitment(3)
+
+
+def test_a_colluder_and_all_other_secrets_do_not_determine_the_last(ring):
+    """n = 5, t = 4, t' = 1: for any third secret some polynomial of degree 3 fits what the colluder knows."""
+    albatross, order = SHARINGS["albatross"], ring.group.order
+    dealing = albatross.deal(ring.group, CONTEXT, ring.public_keys, 4, SEED)
+    places, share = [0, -1, 1], 12345
+    for guess in (0, 1, dealing.secrets[2] + 1):
+        values = [dealing.secrets[0], dealing.secrets[1], share, guess % order]
+        at_two = sum(w * v for w, v in zip(lagrange_at(2, [*places, -2], order), values)) % order
+        back = lagrange_at(-2, [*places, 2], order)
+        assert sum(w * v for w, v in zip(back, [*values[:3], at_two])) % order == guess % order
+
+
+def test_extracted_outputs_are_a_reed_solomon_code(fast):
+    """Any two of three dealers determine nothing of two outputs: all minors of the map are invertible."""
+    secrets = [fast.mul(k, fast.h) for k in (3, 5, 11)]
+    first, second = extract(fast, secrets, 2)
+    assert fast.equal(first, fast.mul(19, fast.h))
+    assert fast.equal(second, fast.mul(3 + 2 * 5 + 3 * 11, fast.h))
+    with pytest.raises(ValueError, match="independent"):
+        extract(fast, secrets, 4)

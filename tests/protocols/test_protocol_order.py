@@ -12,7 +12,7 @@ from small_runs import attack, build_small, reasons, removed, run_small
 
 import contracts_model.ledger as ledger_module
 from contracts_model.draw import draw_validators
-from simdfl.protocols.court_duty import CourtDuty
+from simdfl.protocols.evidence_duty import EvidenceDuty
 from simdfl.protocols.exchange_duty import ExchangeDuty
 from simdfl.protocols.verification_duty import VerificationDuty
 from simdfl.world import RunResult, World
@@ -184,7 +184,7 @@ def test_without_validators_a_false_gradient_passes() -> None:
 def test_without_comparing_signed_messages_equivocation_passes(skip: Any) -> None:
     caught_world, caught = run_small(UNVALIDATED, attack("equivocate", 1))
     assert harm(caught_world, caught) == (set(), set())
-    skip(CourtDuty, "_keep_conflict")
+    skip(EvidenceDuty, "_keep_conflict")
     world, result = run_small(UNVALIDATED, attack("equivocate", 1))
     assert len(harm(world, result)[0]) == 1
 

@@ -74,7 +74,7 @@ WRONG_VALUES = [
     (
         "name: x\nbeacon:\n  scheme: pvss_ldi\n",
         "x.yaml:3 beacon.scheme: got 'pvss_ldi'; allowed is 'pvss_ldei' or 'pvss_scrape' or 'pvss_schoenmakers' "
-        "(did you mean 'pvss_ldei'?)",
+        "or 'albatross' or 'commit_reveal' or 'randao' or 'ideal' (did you mean 'pvss_ldei'?)",
     ),
     (
         "name: x\nprotocol:\n  rule:\n    params:\n      radius: [1, .inf]\n",

@@ -123,12 +123,15 @@ class Beacon(Contract):
         ctx.require(epoch * self.terms.epoch_outputs >= self.state["next"], "this epoch has begun")
         self.sets.discard(("dealt", epoch), dealer)
 
-    def eject_missing_dealers(self, ctx: Context, epoch: int) -> None:
-        """Eject the active peers that have no dealing for an epoch: a missed deadline."""
+    def eject_missing_dealers(self, ctx: Context, epoch: int) -> int:
+        """Eject the active peers that have no dealing for an epoch: a missed deadline.
+
+        Returns who is seated instead, on probation so far, as a bit mask.
+        """
         dealt = self.sets.read(("dealt", epoch))
         for peer in members(self.registry.active_mask() & ~dealt):
             self.registry.eject(ctx, peer, "missed deadline: dealing")
-        self.registry.seat(ctx, dealt)
+        return self.registry.seat(ctx, dealt)
 
     @external
     def dispute_dealing(

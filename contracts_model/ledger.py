@@ -162,8 +162,9 @@ class StepLedger(Contract):
     def _open_step(self, ctx: Context, step: int, randomness: bytes) -> None:
         """Membership changes here and only here: the roster is who is active now."""
         epoch, position = divmod(step, self.terms.epoch_outputs)
+        seated = 0
         if epoch and not position and self.terms.withheld != Withheld.TRUSTED:
-            self.beacon.eject_missing_dealers(ctx, epoch)
+            seated = self.beacon.eject_missing_dealers(ctx, epoch)
         if self._abort_if_too_few(ctx):
             return
         roster = self.registry.active_mask()
@@ -173,7 +174,7 @@ class StepLedger(Contract):
             self.sets.write("probes", 0)
         self.state["step"] = step
         self.state["round"] = step + 1
-        self._draw(ctx, step, randomness, roster, checkable)
+        self._draw(ctx, step, randomness, roster, seated, checkable)
         if self.terms.jury_size:
             self.court.draw_juries(ctx, randomness)
         self.sets.write("roster", roster)
@@ -182,10 +183,13 @@ class StepLedger(Contract):
         self.state["attempt"] = 0
         self._enter_phase(ctx, Phase.COMMIT, self.terms.commit_s)
 
-    def _draw(self, ctx: Context, step: int, randomness: bytes, roster: int, checkable: int) -> None:
+    def _draw(
+        self, ctx: Context, step: int, randomness: bytes, roster: int, seated: int, checkable: int
+    ) -> None:
+        """Draw who validates whom; who is seated in this very step knows nothing of the one before."""
         count = self.terms.validators
         ctx.meter.charge(2 * count * SHA256_BASE_GAS)
-        drawn = draw_validators(randomness, list(members(roster)), list(members(checkable)), count)
+        drawn = draw_validators(randomness, list(members(roster & ~seated)), list(members(checkable)), count)
         for position, (validator, target) in enumerate(drawn):
             self.pairs[position] = (step << 64) | (validator << 32) | target
         self.state["pairs"] = len(drawn)
@@ -239,8 +243,8 @@ class StepLedger(Contract):
         """Publish a validator's result on `target`'s previous step: silence is an offence.
 
         ``evidence`` is H(recomputed gradient ‖ own address): it cannot be copied from the target. The court
-        opens a case when ``honest`` is false. Zero evidence says that the target showed nothing to check: then
-        nobody accuses it, but it must answer in court.
+        opens a case when ``honest`` is false. Where gradients must be shown, zero evidence says that the target
+        showed nothing: then nobody accuses it, but it must answer in court.
         """
         validator = self._acting_index(ctx, step, Phase.COMMIT)
         ctx.require(target < self.terms.n_peers, "no such peer")
@@ -259,7 +263,7 @@ class StepLedger(Contract):
             honest=honest,
             evidence=evidence,
         )
-        if not honest and evidence == bytes(32):
+        if not honest and self.terms.shows and evidence == bytes(32):
             self.court.demand_opening(ctx, step - 1, target)
         elif not honest:
             self.court.accuse_computation(ctx, step - 1, target, validator)

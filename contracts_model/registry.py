@@ -179,16 +179,18 @@ class Registry(Contract):
             return index
         return self.index_of(ctx)
 
-    def seat(self, ctx: Context, dealt: int) -> None:
-        """Make those admitted who dealt active: their epoch begins."""
+    def seat(self, ctx: Context, dealt: int) -> int:
+        """Make those admitted who dealt active, as their epoch begins; return them as a bit mask."""
         if not self.terms.probation_steps:
-            return
+            return 0
         self.enter()
-        for peer in members(self.active.read("admitted") & self.candidates() & dealt):
+        seated = self.active.read("admitted") & self.candidates() & dealt
+        for peer in members(seated):
             self.active.discard("candidates", peer)
             self._activate(peer)
             ctx.emit(self.name, "Joined", peer=peer)
         self.active.write("admitted", 0)
+        return seated
 
     # ---- keys and indices
 

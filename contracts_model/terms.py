@@ -47,7 +47,8 @@ class Terms:
     ``withheld`` is what becomes of withheld secrets. ``threshold_percent`` sets the threshold t = ceil(n percent /
     100) of unpacked sharings; ``tolerated_percent``, where it is not zero, the share of colluding receivers that
     packed sharings withstand (ALBATROSS). ``jury_size`` jurors drawn by the beacon decide a case, or all peers if
-    zero. ``canary_permille`` of all commitments are planted canaries. ``probation_steps`` gradients are checked
+    zero. ``canary_permille`` of all commitments are planted canaries. ``shows`` says that a gradient
+    must be shown to be judged, by its maker, who can refuse. ``probation_steps`` gradients are checked
     and not used before somebody who joins late takes part (0: nobody joins late). ``assumed_byzantine`` is how many
     liars the job was set up against; it ends when they could be a majority (None: it does not watch that).
     """
@@ -79,6 +80,7 @@ class Terms:
     canary_permille: int = 0
     probation_steps: int = 0
     founders: int | None = None
+    shows: bool = False
     assumed_byzantine: int | None = None
 
     @property

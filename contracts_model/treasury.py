@@ -72,6 +72,26 @@ class Treasury(Contract):
             self.wallets.move(VAULT, account, amount)
         return int(amount)
 
+    def pay_settled(self, peer: int, account: bytes, amount_wei: int) -> int:
+        """Close the books of `peer` at an amount settled elsewhere; what it lost is burned.
+
+        Above its deposit it gets as much as the pot holds.
+        """
+        self.enter()
+        deposit = self.deposits[peer]
+        reward = min(max(0, amount_wei - deposit), self.totals["pot"])
+        lost = max(0, deposit - amount_wei)
+        self.deposits[peer] = 0
+        self.totals["pot"] -= reward
+        self.totals["rewarded"] += reward
+        if lost:
+            self.wallets.move(VAULT, BURN, lost)
+            self.totals["burned"] += lost
+        amount = deposit - lost + reward
+        if amount:
+            self.wallets.move(VAULT, account, amount)
+        return int(amount)
+
     def held_wei(self) -> int:
         """Return what the vault must hold: all deposits and the pot (a view, for the conservation check)."""
         return sum(value for _, value in self.deposits.items()) + int(self.totals.data.get("pot", 0))

@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from contracts_model import Event, Job
+from contracts_model import Event
 from contracts_model.abi import AbiError
+from contracts_model.deployment import Deployment
 from contracts_model.runtime import Revert
 from simdfl.chain.fees import next_base_fee_wei
 from simdfl.chain.history import ChainHistory
@@ -81,23 +82,32 @@ class Blockchain(Actor):
         The clock.
     network : Network
         Transactions arrive at its infrastructure host; blocks leave from there.
-    job : Job
+    job : Deployment
         The contracts.
     profile : ChainProfile
         Slots, limits and fees.
     tracer : Tracer
         Receives blocks and contract events.
+    name : str
+        Tells apart the chains of one run: their messages, events and signatures.
     """
 
     def __init__(
-        self, env: Environment, network: Network, job: Job, profile: ChainProfile, tracer: Tracer
+        self,
+        env: Environment,
+        network: Network,
+        job: Deployment,
+        profile: ChainProfile,
+        tracer: Tracer,
+        name: str = "chain",
     ) -> None:
         super().__init__(env)
         self._network = network
         self.job = job
         self.profile = profile
         self._trace = tracer
-        self.chain_id = digest("simdfl/chain", job.terms.job_digest)
+        self.name = name
+        self.chain_id = digest("simdfl/chain", name.encode(), job.terms.job_digest)
         self.blocks: list[Block] = []
         self.mempool = Mempool()
         self.nonces: dict[bytes, int] = {}
@@ -108,15 +118,27 @@ class Blockchain(Actor):
         self.on_block: list[Callable[[Block], None]] = []
         for event in job.genesis_events:
             self.history.record(event)
-        network.attach(network.host, self.inbox)
+        self._connect()
+
+    def _connect(self) -> None:
+        """Listen at the chain's entry point."""
+        self._network.attach(self._network.host, self.inbox)
         self.inbox.listen("TX", self._receive)
         self.inbox.listen("SYNC", self._serve_sync)
+
+    def post(self, message: Message) -> None:
+        """Carry a peer's transaction to where blocks are made."""
+        self._network.send(message, self._network.host)
 
     def _receive(self, step: int, sender: int, message: Message) -> None:
         """Admit a transaction to the mempool if its signature and calldata are right."""
         transaction: Transaction = message.content
         if not self._is_valid(transaction) or not self.mempool.add(transaction):
             self.rejected += 1
+
+    def admit(self, transaction: Transaction) -> None:
+        """Put a transaction into the mempool without a way over the network: the owner's, whose host this is."""
+        self.mempool.add(transaction)
 
     def _is_valid(self, transaction: Transaction) -> bool:
         try:
@@ -138,7 +160,7 @@ class Blockchain(Actor):
     def _produce(self, number: int) -> None:
         timestamp_s = int(self.env.now)
         receipts = self._execute(number, timestamp_s)
-        events = tuple(event for receipt in receipts for event in receipt.events)
+        events: tuple[Event, ...] = tuple(event for receipt in receipts for event in receipt.events)
         gas_used = sum(receipt.gas_used for receipt in receipts)
         parent = self.blocks[-1].hash if self.blocks else self.chain_id
         block = Block(
@@ -149,7 +171,7 @@ class Blockchain(Actor):
             self.base_fee_wei,
             gas_used,
             tuple(receipts),
-            events,  # type: ignore[arg-type]
+            events,
         )
         self.blocks.append(block)
         self.base_fee_wei = next_base_fee_wei(self.base_fee_wei, gas_used, self.profile.gas_limit)
@@ -166,13 +188,17 @@ class Blockchain(Actor):
         receipts: list[Receipt] = []
         left = self.profile.gas_limit
         for transaction in self.mempool.ready(self.nonces, self.base_fee_wei):
-            if transaction.gas_limit > left or not self._can_pay(transaction):
+            if transaction.gas_limit > left or not self._can_pay(transaction) or not self._includes(transaction):
                 continue
             receipt = self._apply(transaction, number, len(receipts), timestamp_s)
             left -= receipt.gas_used
             receipts.append(receipt)
         self.mempool.remove_included(self.nonces)
         return receipts
+
+    def _includes(self, transaction: Transaction) -> bool:
+        """Return whether the proposer of this block includes a transaction that could be."""
+        return True
 
     def _can_pay(self, transaction: Transaction) -> bool:
         most = transaction.gas_limit * transaction.max_fee_wei + transaction.call.value_wei
@@ -217,7 +243,7 @@ class Blockchain(Actor):
 
     def _block_message(self, block: Block) -> Message:
         size = BLOCK_HEADER_BYTES + EVENT_BYTES * len(block.events)
-        return Message("BLOCK", block.number, self._network.host, block, size, Traffic.CHAIN)
+        return Message(f"BLOCK:{self.name}", block.number, self._network.host, block, size, Traffic.CHAIN)
 
     def _serve_sync(self, head: int, sender: int, message: Message) -> None:
         """Send a peer that was down the blocks after its head, as far as peers may act on them."""
@@ -239,7 +265,7 @@ def block_hash(
             receipt.calldata,
             receipt.gas_used.to_bytes(8, "little"),
             receipt.reason.encode(),
-            *[f"{event.name}{event_json(event.fields)}".encode() for event in receipt.events],  # type: ignore[attr-defined]
+            *[f"{event.name}{event_json(event.fields)}".encode() for event in receipt.events],
         )
         for receipt in receipts
     ]

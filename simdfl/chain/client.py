@@ -33,6 +33,8 @@ WAKING_EVENTS = {
     "Withheld": (None, "output"),
     "Restarted": ("attempt", "output"),
     "Joined": ("peer", None),
+    "Anchored": (None, "epoch"),
+    "Challenged": ("peer", "epoch"),
     "Aborted": (None, None),
 }
 """Events that actors wait for; the fields that serve as inbox sender and step."""
@@ -52,7 +54,7 @@ class ChainClient:
     network : Network
         Carries them.
     inbox : Inbox
-        Receives events as ``chain:<name>``.
+        Receives events as ``<chain>:<name>``.
     """
 
     def __init__(
@@ -68,13 +70,17 @@ class ChainClient:
         self.history = chain.history
         self.head = 0
         self._seen: set[int] = set()
+        self.step_hashes: dict[int, bytes] = {}
         self._chain = chain
         self._network = network
         self._inbox = inbox
         self._nonce = 0
-        inbox.listen("BLOCK", self._receive)
+        self._listen()
         for event in chain.job.genesis_events:
             self._take(event)
+
+    def _listen(self) -> None:
+        self._inbox.listen(f"BLOCK:{self._chain.name}", self._receive)
 
     @property
     def block_time_s(self) -> float:
@@ -120,20 +126,24 @@ class ChainClient:
         transaction = Transaction(**{**vars(unsigned), "signature": signature})
         self._nonce += 1
         size = transaction.size_bytes
-        message = Message("TX", transaction.nonce, self.peer, transaction, size, Traffic.CHAIN)
-        self._network.send(message, self._network.host)
+        self._chain.post(Message("TX", transaction.nonce, self.peer, transaction, size, Traffic.CHAIN))
 
     def resync(self) -> None:
         """Ask for the blocks that one missed while one was down."""
         self._network.send(Message("SYNC", self.head, self.peer, None, 8, Traffic.CHAIN), self._network.host)
 
     def _receive(self, step: int, sender: int, message: Message) -> None:
-        block: Block = message.content
+        self._act_on(message.content)
+
+    def _act_on(self, block: Block) -> None:
+        """Take the events of a block, once."""
         if block.number in self._seen:
             return
         self._seen.add(block.number)
         self.head = max(self.head, block.number)
         for event in block.events:
+            if event.name == "StepOpened":
+                self.step_hashes[event.fields["step"]] = block.hash
             self._take(event)
 
     def _take(self, event: Event) -> None:
@@ -141,5 +151,6 @@ class ChainClient:
         if fields is not None:
             source = event.fields[fields[0]] if fields[0] else 0
             slot = event.fields[fields[1]] if fields[1] else 0
-            self._inbox.discard(f"chain:{event.name}", slot, source)  # an elimination opens a phase again
-            self._inbox.deliver(f"chain:{event.name}", slot, source, event)
+            topic = f"{self._chain.name}:{event.name}"
+            self._inbox.discard(topic, slot, source)  # an elimination opens a phase again
+            self._inbox.deliver(topic, slot, source, event)

@@ -43,6 +43,8 @@ class ChainHistory:
         self.removed: dict[int, str] = {}
         self.left_in: dict[int, int] = {}
         self.banned: set[int] = set()
+        self.anchors: dict[int, bytes] = {}
+        self.challenged: set[int] = set()
         self.abort_reason = ""
 
     def record(self, event: Event) -> None:
@@ -80,6 +82,12 @@ class ChainHistory:
 
     def _on_probed(self, fields: dict[str, Any]) -> None:
         self.probes[fields["step"]][fields["peer"]] = fields["root"]
+
+    def _on_anchored(self, fields: dict[str, Any]) -> None:
+        self.anchors[fields["epoch"]] = fields["root"]
+
+    def _on_challenged(self, fields: dict[str, Any]) -> None:
+        self.challenged.add(fields["epoch"])
 
     def _on_joined(self, fields: dict[str, Any]) -> None:
         self.removed.pop(fields["peer"], None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from contracts_model import Call
+from contracts_model import Call, Event
 from simdfl.crypto.encoding import Writer
 from simdfl.crypto.hashing import digest
 
@@ -61,4 +61,4 @@ class Receipt:
     gas_used: int
     fee_wei: int
     reason: str
-    events: tuple[object, ...]
+    events: tuple[Event, ...]

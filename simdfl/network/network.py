@@ -60,6 +60,10 @@ class Network:
         """Take a peer off the network, or back on it: what it sends or should receive meanwhile is lost."""
         (self.transport.down.add if is_down else self.transport.down.discard)(peer)
 
+    def is_down(self, peer: int) -> bool:
+        """Return whether a peer is off the network."""
+        return peer in self.transport.down
+
     def neighbours(self, peer: int) -> list[int]:
         """Return the overlay neighbours of a peer, ascending."""
         return sorted(self.overlay.neighbors(peer))

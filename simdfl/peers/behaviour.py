@@ -210,6 +210,10 @@ class Behaviour:
         """Return whether to try to come back after an ejection that was no crash."""
         return False
 
+    def anchors(self, epoch: int, content: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return the anchor (block hash, bans, payouts) to sign and post for an epoch, given the right one."""
+        return content
+
     # ---- beacon
 
     def deals_late(self, epoch: int) -> bool:

@@ -1,3 +1,3 @@
 """Training protocols by name; each reads like its paper's algorithm."""
 
-PROTOCOLS = ("verified", "all_reduce", "parameter_server")
+PROTOCOLS = ("verified", "btard", "all_reduce", "parameter_server")

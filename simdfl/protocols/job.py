@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -38,7 +38,8 @@ class VerifiedJob:
     ``report_s`` is how long peers wait for each other's reports before they vote somebody absent;
     ``beacon_keys`` are the registered keys by peer, ``batch_verdicts`` what is known of published dealings, and
     ``published`` the transcripts by (output, dealer). ``checks`` lists (step, validator, target, agreed) of all
-    validations where arithmetic is tolerant. ``plans`` says who joins, leaves or crashes when.
+    validations where arithmetic is tolerant. ``plans`` says who joins, leaves or crashes when, and
+    ``settlement`` what the contracts of a channel gave every member at the end, in wei.
     """
 
     terms: Terms
@@ -52,6 +53,7 @@ class VerifiedJob:
     arithmetic: Arithmetic = field(default_factory=Exact)
     is_private: bool = False
     plans: Mapping[int, MembershipPlan] = field(default_factory=dict)
+    settlement: Callable[[], tuple[int, ...]] = tuple
     beacon_keys: dict[int, bytes] = field(default_factory=dict)
     batch_verdicts: Memo = field(default_factory=lambda: Memo(4096), repr=False)
     published: dict[tuple[int, int], bytes] = field(default_factory=dict, repr=False)

@@ -54,4 +54,4 @@ class TrustedDealer:
         gas_limit = min(PUBLISH_GAS_LIMIT, chain.profile.tx_gas_cap)
         unsigned = Transaction(call, chain.job.calldata(call), self._nonce, gas_limit, fee_wei, tip_wei)
         self._nonce += 1
-        chain.mempool.add(replace(unsigned, signature=self._owner.sign(unsigned.signing_digest(chain.chain_id))))
+        chain.admit(replace(unsigned, signature=self._owner.sign(unsigned.signing_digest(chain.chain_id))))

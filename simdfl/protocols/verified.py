@@ -20,7 +20,7 @@ import numpy as np
 from contracts_model import Phase
 from contracts_model.draw import is_canary
 from simdfl.chain.blockchain import Blockchain
-from simdfl.chain.client import ChainClient
+from simdfl.chain.channel import make_client
 from simdfl.crypto.encoding import canonical_float32
 from simdfl.crypto.hashing import digest, sha256
 from simdfl.errors import ProtocolAborted, UserError
@@ -28,6 +28,7 @@ from simdfl.kernel.actor import Life
 from simdfl.network import Message, Traffic
 from simdfl.peers.behaviour import Turn
 from simdfl.peers.peer import Peer, Seat
+from simdfl.protocols.anchor_duty import AnchorDuty
 from simdfl.protocols.beacon_duty import BeaconDuty
 from simdfl.protocols.court_duty import CourtDuty
 from simdfl.protocols.evidence_duty import EvidenceDuty
@@ -92,11 +93,13 @@ class VerifiedPeer(Peer):
         Where the contracts are.
     job : VerifiedJob
         What all peers share.
+    base : Blockchain, optional
+        Where stakes and anchors are, if the contracts run in the peers' own channel.
     """
 
-    def __init__(self, seat: Seat, chain: Blockchain, job: VerifiedJob) -> None:
+    def __init__(self, seat: Seat, chain: Blockchain, job: VerifiedJob, base: Blockchain | None = None) -> None:
         super().__init__(seat)
-        self.chain = ChainClient(seat.index, seat.keypair, chain, seat.network, self.inbox)
+        self.chain = make_client(seat.index, seat.keypair, chain, seat.network, self.inbox)
         self.job = job
         self.state: ModelState = job.training.genesis
         self.records: dict[int, StepRecord] = {}
@@ -112,12 +115,15 @@ class VerifiedPeer(Peer):
         self.court_duty = CourtDuty(self)
         self.exchange_duty = ExchangeDuty(self)
         self.verification_duty = VerificationDuty(self)
+        self.settled = self.env.event()
+        self.anchor_duty = AnchorDuty(self, base) if base is not None else None
 
     # ---- life
 
     def run(self) -> Life:
         """Register, train step by step, withdraw what is owed."""
         start: int | None = 0
+        anchoring = self.also(self.anchor_duty.run()) if self.anchor_duty is not None else None
         if self.membership_duty.plan.join_step is None:
             yield from self.beacon_duty.register()
             self.also(self.beacon_duty.deal_epochs())
@@ -129,7 +135,12 @@ class VerifiedPeer(Peer):
         self.also(self.court_duty.watch_canaries())
         while start is not None:
             start = yield from self._train(start)
+        if self.network.is_down(self.index):
+            return
         yield from self._withdraw()
+        if anchoring is not None:
+            self.settled.succeed()
+            yield anchoring
 
     def _train(self, start: int) -> Life:
         """Make the steps from `start` on; return where to go on after an absence, or None."""
@@ -158,6 +169,7 @@ class VerifiedPeer(Peer):
         yield self.env.sleep(self.job.terms.vote_s + 2.0 * self.chain.block_time_s)
         if self.index not in self.chain.history.banned:
             self.chain.submit("ledger", "withdraw")
+        yield self.env.sleep(2.0 * self.chain.inclusion_s)
 
     def _live_step(self, step: int) -> Life:
         randomness = yield from self.beacon(step)
@@ -281,11 +293,7 @@ class VerifiedPeer(Peer):
         Where a target must show its gradient or its private batch and does not, nobody accuses it; it must answer
         in court.
         """
-        record = self.records.get(step - 1)
-        if record is None or not record.contributors:  # it has just joined: the court is to look
-            self._attest(step, target, False, EMPTY)
-            return
-        shown = None
+        record, shown = self.records[step - 1], None
         if self.court_duty.must_show:
             shown = yield from self.court_duty.ask(record, target)
             if shown is None:

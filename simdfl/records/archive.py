@@ -32,9 +32,9 @@ def receipt_record(receipt: Receipt) -> dict[str, Any]:
     record |= {key: str(record[key]) for key in ("value_wei", "max_fee_wei", "priority_fee_wei", "fee_wei")}
     record["events"] = [
         {
-            "contract": event.contract,  # type: ignore[attr-defined]
-            "name": event.name,  # type: ignore[attr-defined]
-            "fields": {key: _plain(value) for key, value in event.fields.items()},  # type: ignore[attr-defined]
+            "contract": event.contract,
+            "name": event.name,
+            "fields": {key: _plain(value) for key, value in event.fields.items()},
         }
         for event in receipt.events
     ]
@@ -66,6 +66,9 @@ def message_content(content: Any) -> Any:
             "transcripts": [transcript.hex() for transcript in content.transcripts],
             "commitments": [commitment.hex() for commitment in content.commitments],
         }
+    if isinstance(content, tuple):
+        root, bans, amounts = content
+        return {"root": root.hex(), "bans": bans.hex(), "amounts": [str(amount) for amount in amounts]}
     return {"share": content.hex()}
 
 

@@ -57,6 +57,7 @@ TABLES: dict[str, dict[str, str]] = {
         "byzantine": "whether the removed peer was Byzantine",
     },
     "calls": {
+        "where": "chain, where gas is paid, or channel, where the peers execute calls among themselves",
         "contract": "contract",
         "function": "function",
         "calls": "transactions included",

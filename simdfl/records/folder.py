@@ -111,6 +111,8 @@ def _write_all(folder: Path, loaded: Loaded, results: dict[str, RunResult], text
     if main.blocks:
         (folder / "manifest.json").write_text(json.dumps(main.manifest, indent=2, sort_keys=True) + "\n")
         write_lines(folder / "chain.jsonl.gz", block_records(main.blocks))
+        if main.base_blocks:
+            write_lines(folder / "base_chain.jsonl.gz", block_records(main.base_blocks))
         write_lines(folder / "messages.jsonl.gz", message_records(main.messages))
     if main.trace_lines:
         (folder / "trace.txt").write_text("\n".join(main.trace_lines) + "\n")

@@ -56,6 +56,20 @@ class Arithmetic(Section):
     calibration_pairs: Count = Field(default=10_000, description="Honest pairs that the tolerance is set by.")
 
 
+class Anchoring(Section):
+    """What goes on chain: every call in its step, or one hash an epoch while steps run among the peers."""
+
+    policy: Literal["step", "epoch", "dispute"] = Field(
+        default="step",
+        description=(
+            "Every call (step); a hash an epoch, signed by more than half (epoch); or posted by one peer and "
+            "challenged by more than half (dispute)."
+        ),
+    )
+    round_ms: Milliseconds = Field(default=500.0, description="Pace of the peers' own channel, ms.")
+    challenge_s: Count = Field(default=600, description="Time in which a posted hash can be challenged, seconds.")
+
+
 class Protocol(Section):
     """What the peers run and the numbers of its checks."""
 
@@ -76,7 +90,7 @@ class Protocol(Section):
     rule: RuleConfig = Field(
         default_factory=RuleConfig, description="Rule of the parameter_server and all_reduce baselines."
     )
-    anchoring: Literal["step"] = Field(default="step", description="What goes on chain: every root, in its step.")
+    anchoring: Anchoring = Field(default_factory=lambda: Anchoring(), description="What goes on chain, and when.")
     canary_permille: int = Field(
         default=0, ge=0, le=1000, description="Planted errors that expose lazy validators, per 1000 commitments."
     )

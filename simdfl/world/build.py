@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from adversaries import make_adversary
-from contracts_model import Phase, Withheld
+from contracts_model import Withheld
 from simdfl.aggregation import make_rule
 from simdfl.chain.blockchain import Blockchain
 from simdfl.crypto.beacon import make_beacon
@@ -38,15 +38,17 @@ from simdfl.protocols.trusted_dealer import TrustedDealer
 from simdfl.protocols.verified import VerifiedPeer
 from simdfl.rng import Rng
 from simdfl.scenario import Scenario
+from simdfl.world.chains import Chains, fund_rewards, main_profile, make_chains
 from simdfl.world.conditions import draw_conditions, draw_overlay
 from simdfl.world.assurance import make_arithmetic
 from simdfl.world.manifest import (
+    PEER_BALANCE_WEI,
     chain_profile,
     check_exchange_time,
     clip_settings,
     deploy,
-    fund_rewards,
     make_manifest,
+    scheme_name,
 )
 from simdfl.world.membership import draw_plans
 from simdfl.world.observer import Observer, Progress
@@ -69,11 +71,16 @@ class World:
     honest: frozenset[int]
     observer: Observer
     manifest: dict[str, Any]
-    chain: Blockchain | None
+    chains: Chains | None
     others: list[Any]
     messages: list[Any]
     notices: list[str]
     job: VerifiedJob | None = None
+
+    @property
+    def chain(self) -> Blockchain | None:
+        """Where the job's contracts run, if it has any."""
+        return None if self.chains is None else self.chains.main
 
     def run(self) -> RunResult:
         """Live through all steps; an abort that the protocol foresees is an outcome, not an exception."""
@@ -82,8 +89,9 @@ class World:
         outcome = "completed"
         try:
             self._run()
-            if self.chain is not None and self.chain.job.ledger.phase() == Phase.ABORTED:
-                outcome = f"aborted: {self.chain.history.abort_reason} (step {self.chain.job.ledger.step()})"
+            if self.chain is not None and self.chain.history.abort_reason:
+                last = max(self.chain.history.rosters, default=0)
+                outcome = f"aborted: {self.chain.history.abort_reason} (step {last})"
         except (ProtocolAborted, TrainingDivergedError) as error:
             outcome = f"aborted: {error}"
         finally:
@@ -95,8 +103,8 @@ class World:
             actor.start()
         lives = [peer.start() for peer in self.peers]
         self.env.run(until=self.env.all_of(lives) | self.env.process(self._watch()))
-        if self.chain is not None:
-            self.env.run(until=self.env.now + CLOSING_BLOCKS * self.chain.profile.block_time_s)
+        for chain in self.chains.all if self.chains is not None else ():
+            self.env.run(until=self.env.now + CLOSING_BLOCKS * chain.profile.block_time_s)
 
     def _watch(self) -> Life:
         """Abort a run in which nothing happens any more: a defect or a lost majority, never a wait for ever."""
@@ -160,7 +168,7 @@ def build(scenario: Scenario, progress: Progress | None = None) -> World:
     keypairs = [Keypair.from_seed(rng.key("signing-key", peer)) for peer in range(n)]
     seats = [Seat(env, i, keypairs[i], behaviours[i], device, float(slowness[i]), network) for i in range(n)]
     world = World(scenario, env, network, training, [], honest, observer, {}, None, [], [], notices)
-    if scenario.protocol.name == "verified":
+    if scenario.protocol.name in ("verified", "btard"):
         _add_verified(world, rng, seats)
     else:
         _add_baseline(world, rng, seats)
@@ -252,20 +260,19 @@ def _draw_slowness(scenario: Scenario, rng: Rng) -> np.ndarray:
 def _add_verified(world: World, rng: Rng, seats: list[Seat]) -> None:
     """Add contracts, chain and verifying peers."""
     scenario = world.scenario
-    settings = clip_settings(scenario)
-    scheme = make_beacon(scenario.beacon.scheme, scenario.beacon.group)
+    scheme = make_beacon(scheme_name(scenario), scenario.beacon.group)
     world.manifest = make_manifest(scenario, world.training)
     owner = Keypair.from_seed(rng.key("owner"))
     addresses = [seat.keypair.address for seat in seats]
     profile = chain_profile(scenario)
-    check_exchange_time(scenario, profile, world)
+    check_exchange_time(scenario, main_profile(scenario, profile), world)
     contracts = deploy(scenario, world, scheme, owner, addresses)
-    chain = Blockchain(world.env, world.network, contracts, profile, world.observer)
+    chains = world.chains = make_chains(scenario, world, contracts, profile, scheme)
     keep: Callable[[Any], None] = world.messages.append if scenario.output.messages else lambda message: None
-    job = VerifiedJob(
+    job = world.job = VerifiedJob(
         contracts.terms,
         world.training,
-        PartMath(settings, scenario.peers.count),
+        PartMath(clip_settings(scenario), scenario.peers.count),
         scheme,
         Messenger(contracts.terms.job_digest, addresses, keep),
         rng,
@@ -273,14 +280,15 @@ def _add_verified(world: World, rng: Rng, seats: list[Seat]) -> None:
         scenario.contracts.report_s,
         make_arithmetic(scenario, rng),
         plans=draw_plans(scenario, world.honest, rng),
+        settlement=lambda: chains.settlement(PEER_BALANCE_WEI),
     )
-    world.job = job
-    world.chain = chain
-    world.others = [chain]
-    chain.mempool.add(fund_rewards(scenario, chain, owner))
+    world.others = list(chains.all)
+    peers = [VerifiedPeer(seat, chains.main, job, chains.base) for seat in seats]
+    world.peers.extend(peers)
+    for chain in chains.all:
+        chain.admit(fund_rewards(scenario, chain, owner))
     if contracts.terms.withheld == Withheld.TRUSTED:
-        TrustedDealer(chain, owner, rng, first_nonce=1)
-    world.peers.extend(VerifiedPeer(seat, chain, job) for seat in seats)
+        TrustedDealer(chains.main, owner, rng, first_nonce=1)
 
 
 def _add_baseline(world: World, rng: Rng, seats: list[Seat]) -> None:

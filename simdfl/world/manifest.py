@@ -11,14 +11,12 @@ import jax
 import jaxlib
 import numpy as np
 
-from contracts_model import Call, Job, Terms, Withheld, threshold_for
+from contracts_model import Job, Terms, Withheld, threshold_for
 from contracts_model.terms import tolerated_for
 from simdfl import __version__
 from simdfl.canonical import canonical_json
-from simdfl.chain.blockchain import Blockchain
 from simdfl.chain.host import ChainHost
 from simdfl.chain.profiles import PROFILES, ChainProfile
-from simdfl.chain.transaction import Transaction
 from simdfl.crypto.beacon import RandomBeacon, make_beacon
 from simdfl.crypto.hashing import digest
 from simdfl.crypto.signatures import Keypair
@@ -30,6 +28,7 @@ from simdfl.protocols.training import Training
 from simdfl.scenario import Scenario
 from simdfl.units import ETHER
 from simdfl.world.assurance import derive_deposit, detection_probability
+from simdfl.world.chains import main_profile
 from simdfl.world.membership import count_founders
 
 if TYPE_CHECKING:
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
 
 PEER_BALANCE_WEI = 1_000 * ETHER
 OWNER_BALANCE_WEI = 1_000_000 * ETHER
-FUND_GAS_LIMIT = 200_000
 BLOCKS_PER_STEP = 3
 JUDGEMENT_BLOCKS = 4
 """After the last dealing is posted: until it is seen, and until its dispute is included."""
@@ -74,8 +72,9 @@ def chain_profile(scenario: Scenario) -> ChainProfile:
         if (value := getattr(section, key)) is not None
     }
     profile = replace(PROFILES[section.profile], **given)
-    needed_s = profile.block_time_s * max(
-        profile.finality_blocks + DEADLINE_BLOCKS, 2 * (profile.finality_blocks + INCLUSION_BLOCKS)
+    main = main_profile(scenario, profile)
+    needed_s = main.block_time_s * max(
+        main.finality_blocks + DEADLINE_BLOCKS, 2 * (main.finality_blocks + INCLUSION_BLOCKS)
     )
     for name in ("register_s", "deal_s", "commit_s", "aggregate_s", "reveal_s", "recover_s", "vote_s"):
         if getattr(scenario.contracts, name) < needed_s:
@@ -88,7 +87,7 @@ def chain_profile(scenario: Scenario) -> ChainProfile:
             f"chain.gas_limit: {profile.gas_limit} is too little for the proof of an invalid dealing; "
             f"use at least {PROOF_GAS_LIMIT}"
         )
-    check_dealing_time(scenario, profile)
+    check_dealing_time(scenario, main)
     return profile
 
 
@@ -98,6 +97,11 @@ WITHHELD = {
     "ideal": Withheld.TRUSTED,
 }
 """What becomes of withheld secrets, by scheme; those that are not named recover them."""
+
+
+def scheme_name(scenario: Scenario) -> str:
+    """Return the beacon's scheme; BTARD tosses coins by commit-reveal, whatever the scenario says."""
+    return "commit_reveal" if scenario.protocol.name == "btard" else scenario.beacon.scheme
 
 
 def beacon_shape(scenario: Scenario, receivers: int) -> tuple[int, int]:
@@ -112,11 +116,11 @@ def beacon_shape(scenario: Scenario, receivers: int) -> tuple[int, int]:
 
 def beacon_terms(scenario: Scenario) -> dict[str, Any]:
     """Return what the contracts must know of the beacon."""
-    beacon = scenario.beacon
+    beacon, scheme = scenario.beacon, scheme_name(scenario)
     return {
-        "withheld": WITHHELD.get(beacon.scheme, Withheld.RECOVER),
+        "withheld": WITHHELD.get(scheme, Withheld.RECOVER),
         "threshold_percent": beacon.threshold_percent,
-        "tolerated_percent": beacon.tolerated_percent if beacon.scheme == "albatross" else 0,
+        "tolerated_percent": beacon.tolerated_percent if scheme == "albatross" else 0,
     }
 
 
@@ -129,7 +133,7 @@ def check_dealing_time(scenario: Scenario, profile: ChainProfile) -> None:
         If the first lock, or that of a later epoch, comes before the last dispute can be included.
     """
     n, c = scenario.peers.count, scenario.contracts
-    device, scheme = DEVICES[scenario.peers.device], make_beacon(scenario.beacon.scheme, "ideal")
+    device, scheme = DEVICES[scenario.peers.device], make_beacon(scheme_name(scenario), "ideal")
     outputs = scenario.beacon.epoch_outputs
     threshold, packing = beacon_shape(scenario, n)
     dealings = -(-outputs // packing) * n
@@ -217,6 +221,8 @@ def deposit_of(scenario: Scenario) -> int:
         If a deposit is to be derived where nobody is ever checked.
     """
     c, n = scenario.contracts, scenario.peers.count
+    if scenario.protocol.name == "btard":
+        return 0
     if c.cheating_gain_wei is None:
         return c.deposit_wei
     assumed = (n - 1) // 2 if c.assumed_byzantine is None else c.assumed_byzantine
@@ -257,6 +263,7 @@ def deploy(scenario: Scenario, world: World, scheme: RandomBeacon, owner: Keypai
         **beacon_terms(scenario),
         jury_size=c.jury_size,
         canary_permille=p.canary_permille,
+        shows=p.arithmetic.name == "tolerant",
         probation_steps=c.probation_steps,
         founders=count_founders(scenario),
         assumed_byzantine=c.assumed_byzantine,
@@ -264,13 +271,3 @@ def deploy(scenario: Scenario, world: World, scheme: RandomBeacon, owner: Keypai
     balances = dict.fromkeys(addresses, PEER_BALANCE_WEI + terms.deposit_wei)
     balances[owner.address] = OWNER_BALANCE_WEI
     return Job(terms, ChainHost(scheme), balances)
-
-
-def fund_rewards(scenario: Scenario, chain: Blockchain, owner: Keypair) -> Transaction:
-    """Return the owner's transaction that fills the pot for all rewards the job can owe."""
-    amount_wei = scenario.contracts.reward_wei * (scenario.protocol.steps + 1) * scenario.peers.count
-    call = Call(owner.address, "treasury", "fund", (), amount_wei)
-    fee_wei = 2 * chain.profile.base_fee_wei + chain.profile.priority_fee_wei
-    tip_wei = chain.profile.priority_fee_wei
-    unsigned = Transaction(call, chain.job.calldata(call), 0, FUND_GAS_LIMIT, fee_wei, tip_wei)
-    return replace(unsigned, signature=owner.sign(unsigned.signing_digest(chain.chain_id)))

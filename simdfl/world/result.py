@@ -15,8 +15,8 @@ class RunResult:
     """The outcome of one run.
 
     ``steps``, ``peers``, ``removals``, ``calls`` and ``traffic`` are tidy tables (columns: see
-    :mod:`simdfl.records.columns`); ``blocks``, ``messages`` and ``manifest`` are what an outsider needs to check
-    the run.
+    :mod:`simdfl.records.columns`); ``blocks``, ``base_blocks`` (anchors, where the job runs in a channel),
+    ``messages`` and ``manifest`` are what an outsider needs to check the run.
     """
 
     name: str
@@ -36,6 +36,7 @@ class RunResult:
     params: np.ndarray
     manifest: dict[str, Any] = field(default_factory=dict)
     blocks: list[Any] = field(default_factory=list)
+    base_blocks: list[Any] = field(default_factory=list)
     messages: list[Any] = field(default_factory=list)
     trace_lines: list[str] = field(default_factory=list)
 

@@ -51,6 +51,7 @@ def collect_result(world: World, outcome: str) -> RunResult:
         params=final.params,
         manifest=world.manifest,
         blocks=list(world.chain.blocks) if world.chain is not None else [],
+        base_blocks=list(world.chains.base.blocks) if world.chains is not None and world.chains.base else [],
         messages=world.messages,
         trace_lines=[trace_line(*pair) for pair in observer.recorder.events],
     )
@@ -91,18 +92,19 @@ def _standing(world: World, index: int) -> Row:
 
 
 def call_rows(world: World) -> list[Row]:
-    """Return one row per contract function: calls, failures, gas and fees."""
-    totals: dict[tuple[str, str], Row] = defaultdict(lambda: {"calls": 0, "failed": 0, "gas": 0, "fee_wei": 0})
-    for block in world.chain.blocks if world.chain is not None else []:
-        for receipt in block.receipts:
-            row = totals[(receipt.contract, receipt.function)]
+    """Return one row per contract function and place: calls, failures, gas and fees."""
+    totals: dict[tuple[str, ...], Row] = defaultdict(lambda: {"calls": 0, "failed": 0, "gas": 0, "fee_wei": 0})
+    for chain in world.chains.all if world.chains is not None else []:
+        is_paid = chain is world.chains.paid if world.chains is not None else False
+        for receipt in (receipt for block in chain.blocks for receipt in block.receipts):
+            row = totals["chain" if is_paid else "channel", receipt.contract, receipt.function]
             row["calls"] += 1
             row["failed"] += bool(receipt.reason)
-            row["gas"] += receipt.gas_used
+            row["gas"] += receipt.gas_used * is_paid
             row["fee_wei"] += receipt.fee_wei
     return [
-        {"contract": contract, "function": function, **row, "fee_wei": str(row["fee_wei"])}
-        for (contract, function), row in sorted(totals.items())
+        {"where": where, "contract": contract, "function": function, **row, "fee_wei": str(row["fee_wei"])}
+        for (where, contract, function), row in sorted(totals.items())
     ]
 
 
@@ -123,7 +125,7 @@ def summarise(world: World, steps: list[Row]) -> dict[str, Any]:
     """Return the run's figures per step and peer that overhead is computed from."""
     done = max(1, len(steps))
     n = world.scenario.peers.count
-    chain = world.chain
+    chain = world.chains.paid if world.chains is not None else None
     gradients = sum(peer.gradients_computed for peer in world.peers)
     return {
         "steps": len(steps),
@@ -132,6 +134,7 @@ def summarise(world: World, steps: list[Row]) -> dict[str, Any]:
         "validations_per_step": sum(peer.validations for peer in world.peers) / done,
         **{f"{row['traffic']}_bytes": row["sent_bytes"] / done / n for row in traffic_rows(world)},
         "transactions": sum(len(block.receipts) for block in chain.blocks) / done if chain else 0.0,
+        "channel_calls": sum(row["calls"] for row in call_rows(world) if row["where"] == "channel") / done,
         "failed_transactions": sum(row["failed"] for row in call_rows(world)),
         "rejected_transactions": chain.rejected if chain else 0,
         "gas": sum(block.gas_used for block in chain.blocks) / done if chain else 0.0,

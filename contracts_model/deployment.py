@@ -1,0 +1,178 @@
+"""A deployment: contracts that share a machine, the accounts of their users, and the execution of calls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from contracts_model.abi import AbiError, decode, encode
+from contracts_model.gas import FUNCTION_GAS, TX_BASE_GAS, Meter, OutOfGas, calldata_floor_gas, calldata_gas
+from contracts_model.host import Host
+from contracts_model.runtime import Context, Contract, Event, Revert, Wallets
+from contracts_model.storage import Machine
+from contracts_model.terms import Terms
+from contracts_model.treasury import BURN, VAULT, Treasury
+
+
+@dataclass(frozen=True)
+class Call:
+    """A message to one function of one contract."""
+
+    sender: bytes
+    contract: str
+    function: str
+    args: tuple[Any, ...] = ()
+    value_wei: int = 0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a call: the reason is empty if it succeeded."""
+
+    gas_used: int
+    reason: str
+    events: tuple[Event, ...]
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the call took effect."""
+        return not self.reason
+
+
+@dataclass
+class Deployment:
+    """Contracts on a chain.
+
+    Parameters
+    ----------
+    terms : Terms
+        The manifest.
+    host : Host
+        Precompiles.
+    balances : dict of bytes to int
+        Initial account balances in wei.
+    timestamp_s : int
+        Time of deployment.
+    """
+
+    terms: Terms
+    host: Host
+    balances: dict[bytes, int]
+    timestamp_s: int = 0
+    machine: Machine = field(init=False)
+    contracts: dict[str, Contract] = field(init=False)
+    treasury: Treasury = field(init=False)
+    genesis_events: tuple[Event, ...] = field(init=False, default=())
+
+    def __post_init__(self) -> None:
+        self.machine = Machine()
+        self.wallets = Wallets(self.machine, dict(self.balances))
+        self.minted_wei = sum(self.balances.values())
+        self.treasury = Treasury("treasury", self.machine, self.wallets)
+        self.contracts = {contract.name: contract for contract in (self.treasury, *self.deploy())}
+
+    def deploy(self) -> tuple[Contract, ...]:
+        """Make the contracts beside the treasury."""
+        return ()
+
+    def _context(self, call: Call, block_number: int, timestamp_s: int, meter: Meter) -> Context:
+        return Context(call.sender, call.value_wei, block_number, timestamp_s, self.host, meter)
+
+    def function_of(self, call: Call) -> Any:
+        """Return the bound function a call addresses.
+
+        Raises
+        ------
+        Revert
+            If there is no such external function.
+        """
+        contract = self.contracts.get(call.contract)
+        function = getattr(contract, call.function, None)
+        if function is None or not hasattr(function, "abi_types"):
+            raise Revert(f"no function {call.contract}.{call.function}")
+        return function
+
+    def calldata(self, call: Call) -> bytes:
+        """Return selector and ABI-encoded arguments.
+
+        Raises
+        ------
+        AbiError
+            If the arguments do not fit the signature.
+        """
+        types = self.function_of(call).abi_types
+        signature = f"{call.function}({','.join(types)})".encode()
+        return self.host.keccak256(signature)[:4] + encode(types, call.args)
+
+    def decode_call(self, sender: bytes, contract: str, calldata: bytes, value_wei: int = 0) -> Call:
+        """Return the call that `calldata` encodes: the inverse of :meth:`calldata`.
+
+        Raises
+        ------
+        AbiError
+            If no function of the contract has this selector or the arguments are malformed.
+        """
+        for name in dir(type(self.contracts[contract])):
+            types = getattr(getattr(type(self.contracts[contract]), name), "abi_types", None)
+            if types is None:
+                continue
+            if self.host.keccak256(f"{name}({','.join(types)})".encode())[:4] == calldata[:4]:
+                return Call(sender, contract, name, decode(types, calldata[4:]), value_wei)
+        raise AbiError(f"no function of {contract} has this selector")
+
+    def execute(self, call: Call, block_number: int, timestamp_s: int, gas_limit: int) -> Outcome:
+        """Run one call; all of its effects happen or none.
+
+        Returns
+        -------
+        Outcome
+            With ``reason`` set when the call reverted, ran out of gas or was malformed.
+        """
+        meter = Meter(gas_limit)
+        context = self._context(call, block_number, timestamp_s, meter)
+        try:
+            calldata = self.calldata(call)
+        except (AbiError, Revert) as error:
+            return Outcome(min(TX_BASE_GAS, gas_limit), str(error) or "malformed call", ())
+        if max(TX_BASE_GAS + calldata_gas(calldata), calldata_floor_gas(calldata)) > gas_limit:
+            return Outcome(gas_limit, "out of gas", ())
+        self.machine.meter = meter
+        try:
+            reason = self._run(call, context, calldata)
+        finally:
+            self.machine.meter = None
+        if reason:
+            meter.rollback()
+            meter.refund = 0
+            context.events.clear()
+        gas_used = gas_limit if reason == "out of gas" else meter.settle(calldata)
+        return Outcome(gas_used, reason, tuple(context.events))
+
+    def _run(self, call: Call, context: Context, calldata: bytes) -> str:
+        """Return the reason of failure, or an empty string."""
+        function = self.function_of(call)
+        try:
+            context.meter.charge(TX_BASE_GAS + calldata_gas(calldata) + FUNCTION_GAS)
+            if call.value_wei and not getattr(function, "is_payable", False):
+                raise Revert("this function takes no value")
+            function(context, *decode(function.abi_types, calldata[4:]))
+        except Revert as revert:
+            return revert.reason
+        except OutOfGas:
+            return "out of gas"
+        return ""
+
+    def check_conservation(self) -> None:
+        """Check that no wei appeared or vanished.
+
+        Raises
+        ------
+        AssertionError
+            If balances and bookings disagree.
+        """
+        total = sum(self.wallets.balances.values())
+        assert total == self.minted_wei, f"{total} wei exist, {self.minted_wei} were minted"
+        held = self.treasury.held_wei()
+        assert self.wallets.of(VAULT) == held, f"the vault holds {self.wallets.of(VAULT)}, books say {held}"
+        burned = self.treasury.totals.data.get("burned", 0)
+        assert self.wallets.of(BURN) == burned, "burned money is missing"

@@ -11,15 +11,41 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from adversaries.aggregation import AggregationShift, LyingProjections
-from adversaries.beacon import InvalidDealing, WithholdReveal
+from adversaries.aggregation import (
+    AggregationShift,
+    EquivocateAggregate,
+    LyingNorm,
+    LyingProjections,
+    ShiftUnderV3,
+)
+from adversaries.anchoring import FalseAnchor
+from adversaries.beacon import (
+    BadShare,
+    BiasBeacon,
+    CopiedDealing,
+    EarlyDecryption,
+    HighDegreeDealing,
+    InvalidDealing,
+    ReplayedDealing,
+    WithholdReveal,
+)
 from adversaries.binding import bind, load_class
+from adversaries.chain import BlockSpam, CensoringProposer, FrontRunningProposer
 from adversaries.communication import Equivocate, WithholdAggregate, WithholdPart, WithholdReport, WrongPart
-from adversaries.court import BribedJuror, FalseAccusation, FalseElimination
+from adversaries.court import BribedJuror, FalseAccusation, FalseElimination, StakeGriefing, WithholdVote
 from adversaries.data import LabelFlip
+from adversaries.freeriding import FreeRider, WrongBatch
 from adversaries.gradient import CopyGradient, DelayedGradient, RandomDirection, SignFlip
+from adversaries.membership import BanEvasion, Reentry, SybilJoin
+from adversaries.relaying import Eclipse, SelectiveRelay, SplitRelay
 from adversaries.statistical import InnerProductManipulation, LittleIsEnough
-from adversaries.validation import LazyValidator, SilentValidator
+from adversaries.validation import (
+    ColludingValidator,
+    FalseAttestation,
+    LazyValidator,
+    RefuseToShow,
+    SilentValidator,
+)
 from simdfl.errors import unknown_name
 from simdfl.peers.behaviour import Byzantine
 
@@ -47,6 +73,32 @@ ADVERSARIES: dict[str, type[Byzantine]] = {
     "bribed_juror": BribedJuror,
     "lazy_validator": LazyValidator,
     "silent_validator": SilentValidator,
+    "colluding_validator": ColludingValidator,
+    "false_attestation": FalseAttestation,
+    "refuse_to_show": RefuseToShow,
+    "withhold_vote": WithholdVote,
+    "stake_griefing": StakeGriefing,
+    "shift_under_v3": ShiftUnderV3,
+    "lying_norm": LyingNorm,
+    "equivocate_aggregate": EquivocateAggregate,
+    "high_degree_dealing": HighDegreeDealing,
+    "replayed_dealing": ReplayedDealing,
+    "copied_dealing": CopiedDealing,
+    "bad_share": BadShare,
+    "bias_beacon": BiasBeacon,
+    "early_decryption": EarlyDecryption,
+    "wrong_batch": WrongBatch,
+    "free_rider": FreeRider,
+    "selective_relay": SelectiveRelay,
+    "eclipse": Eclipse,
+    "split_relay": SplitRelay,
+    "censoring_proposer": CensoringProposer,
+    "front_running_proposer": FrontRunningProposer,
+    "block_spam": BlockSpam,
+    "false_anchor": FalseAnchor,
+    "sybil_join": SybilJoin,
+    "ban_evasion": BanEvasion,
+    "reentry": Reentry,
 }
 
 

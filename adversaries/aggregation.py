@@ -119,3 +119,91 @@ class LyingProjections(Byzantine):
         bent = projections.copy()
         bent[list(turn.roster).index(victims[0])] += round(self.offset * FIXED_ONE)
         return bent, norms
+
+
+class ShiftUnderV3(AggregationShift):
+    """Shift the own part as far as V3 allows: until half of the contributors are at `max_deviation` from it.
+
+    Everything else is as in ``aggregation_shift``. It shows what V3's bound leaves to colluders until a validator
+    finds one of those who cover.
+
+    Parameters
+    ----------
+    max_deviation : float
+        The job's Delta_max, in gradient units.
+
+    References
+    ----------
+    Gorbunov et al., ICML 2022, section 3, verification 3.
+    """
+
+    MARGIN = 0.999
+
+    def __init__(self, *, max_deviation: float = 10.0, **base: Any) -> None:
+        super().__init__(**base)
+        require_positive("shift_under_v3.max_deviation", max_deviation)
+        self.max_deviation = max_deviation
+
+    def aggregate(self, turn: Turn, value: np.ndarray) -> np.ndarray:
+        """Return the part (d_part,) with the largest shift that V3 does not see."""
+        if not self.is_attacking(turn.step) or not self._accomplices("covering", turn.step):
+            return value
+        self._accomplices("shifting", turn.step).add(turn.peer)
+        direction = self._direction(turn.peer, len(value))
+        return (value + self._length(turn, value, direction) * direction).astype(np.float32)
+
+    def _length(self, turn: Turn, value: np.ndarray, direction: np.ndarray) -> float:
+        """Return the largest length at which at least half of the honest contributors do not complain."""
+        honest = turn.honest_gradients(self.coalition)
+        size, position = len(value), list(turn.roster).index(turn.peer)
+        padded = np.zeros((len(honest), size * len(turn.roster)))
+        padded[:, : honest.shape[1]] = honest
+        apart = padded[:, position * size : (position + 1) * size] - value
+        along = apart @ direction
+        across = np.sum(apart * apart, axis=1) - along**2
+        room = (self.MARGIN * self.max_deviation) ** 2 - across
+        limits = np.sort(along + np.sqrt(np.maximum(room, 0.0)))
+        silent = sum(peer in self.coalition.members for peer in turn.contributors)
+        quiet = max(0, (len(turn.contributors) + 1) // 2 - silent)
+        return float(max(0.0, limits[len(limits) - quiet])) if 0 < quiet <= len(limits) else float(limits[-1])
+
+
+class LyingNorm(Byzantine):
+    """Report the own distances too small by `factor`, so that V3's complaints of others look unfounded.
+
+    V1: every aggregator knows the right distance on its own part.
+
+    Parameters
+    ----------
+    factor : float
+        Between 0 and 1.
+
+    References
+    ----------
+    Gorbunov et al., ICML 2022, section 3, verifications 1 and 3.
+    """
+
+    def __init__(self, *, factor: float = 0.5, **base: Any) -> None:
+        super().__init__(**base)
+        require(0 <= factor < 1, "lying_norm.factor", factor, "at least 0 and below 1")
+        self.factor = factor
+
+    def report(
+        self, turn: Turn, projections: np.ndarray, norms: np.ndarray, shift: ShiftOracle
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Understate the norms (parts,)."""
+        if not self.is_attacking(turn.step):
+            return projections, norms
+        return projections, (norms * self.factor).astype(np.int64)
+
+
+class EquivocateAggregate(Byzantine):
+    """Send every second peer another aggregated part than the one whose hash is on chain.
+
+    A part that does not match its posted hash counts as not sent: who got the wrong one fetches the right one from
+    the others.
+    """
+
+    def aggregate_for(self, turn: Turn, receiver: int, value: np.ndarray) -> np.ndarray:
+        """Return the negative part (d_part,) for odd receivers."""
+        return -value if self.is_attacking(turn.step) and receiver % 2 else value

@@ -78,3 +78,29 @@ class BribedJuror(Byzantine):
         if is_honest and self.is_attacking(case["step"]):
             return guilty(case["target"])
         return super().votes(case, verdict)
+
+
+class WithholdVote(Byzantine):
+    """Never vote in court.
+
+    More than half of the eligible decide, so b < n/2 silent ones stop nothing; they cost time where honest votes
+    are late.
+    """
+
+    def votes(self, case: dict[str, Any], verdict: Verdict) -> Verdict | None:
+        """Abstain."""
+        return None if self.is_attacking(case["step"]) else super().votes(case, verdict)
+
+
+class StakeGriefing(Byzantine):
+    """Make others work in court at no risk: claim as a validator that the target showed nothing.
+
+    Where gradients must be shown to be judged, nobody can tell who of the two is at fault, so the claim accuses
+    nobody: the target opens everything to everybody, all recompute, and the claimant loses nothing. The report's
+    court time and opened records are the damage. In jobs with public data and exact arithmetic nothing needs to be
+    shown, and the claim is an accusation like any other, which bans the claimant.
+    """
+
+    def claims_unshown(self, turn: Turn, target: int) -> bool:
+        """Claim it of honest targets."""
+        return target not in self.coalition.members and self.is_attacking(turn.step)

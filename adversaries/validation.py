@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
 from simdfl.peers.behaviour import Byzantine, Turn
 
 
@@ -26,3 +30,47 @@ class SilentValidator(Byzantine):
     def attests(self, turn: Turn, target: int, is_right: bool) -> bool | None:
         """Keep silent."""
         return None if self.is_attacking(turn.step) else super().attests(turn, target, is_right)
+
+
+class ColludingValidator(Byzantine):
+    """Attest that accomplices are right, whatever they sent, and be honest in everything else.
+
+    Every adversary does so; this one does nothing beside. It is found when CheckAveraging exposes what it covered,
+    or by a canary of an accomplice's, which there are none of: until then cover is free.
+    """
+
+
+class FalseAttestation(Byzantine):
+    """Attest that an honest target is wrong.
+
+    The court recomputes, finds the target right and bans the accuser.
+
+    References
+    ----------
+    Gorbunov et al., ICML 2022, section 3 (a wrong accuser is banned).
+    """
+
+    def attests(self, turn: Turn, target: int, is_right: bool) -> bool | None:
+        """Accuse the honest."""
+        is_honest = target not in self.coalition.members
+        return False if is_honest and self.is_attacking(turn.step) else super().attests(turn, target, is_right)
+
+
+class RefuseToShow(Byzantine):
+    """Send a flipped gradient and show it to no validator.
+
+    The validator cannot accuse it of anything; the court demands the gradient of it before everybody, and who
+    still shows nothing is ejected, without being slashed.
+    """
+
+    def craft(self, turn: Turn) -> np.ndarray:
+        """Return the negative of the own gradient (d,)."""
+        return -turn.own_gradient()
+
+    def shows(self, turn: Turn, validator: int) -> bool:
+        """Refuse."""
+        return not self.is_attacking(turn.step)
+
+    def opens_parts(self, case: dict[str, Any]) -> bool:
+        """Refuse in court too."""
+        return not self.is_attacking(case["step"])

@@ -19,6 +19,7 @@ from simdfl.chain.fees import next_base_fee_wei
 from simdfl.chain.history import ChainHistory
 from simdfl.chain.mempool import Mempool
 from simdfl.chain.profiles import ChainProfile
+from simdfl.chain.proposer import ProposerPolicy
 from simdfl.chain.transaction import Receipt, Transaction
 from simdfl.crypto.hashing import digest
 from simdfl.crypto.signatures import recover
@@ -116,6 +117,8 @@ class Blockchain(Actor):
         self.fees_wei = 0
         self.history = ChainHistory()
         self.on_block: list[Callable[[Block], None]] = []
+        self.proposers: ProposerPolicy | None = None
+        self._proposer = 0
         for event in job.genesis_events:
             self.history.record(event)
         self._connect()
@@ -186,6 +189,7 @@ class Blockchain(Actor):
 
     def _execute(self, number: int, timestamp_s: int) -> list[Receipt]:
         receipts: list[Receipt] = []
+        self._propose(number)
         left = self.profile.gas_limit
         for transaction in self.mempool.ready(self.nonces, self.base_fee_wei):
             if transaction.gas_limit > left or not self._can_pay(transaction) or not self._includes(transaction):
@@ -196,9 +200,17 @@ class Blockchain(Actor):
         self.mempool.remove_included(self.nonces)
         return receipts
 
+    def _propose(self, number: int) -> None:
+        """Draw who makes this block, and let it add what it wants to run first."""
+        if self.proposers is None:
+            return
+        self._proposer = self.proposers.draw(self.chain_id, number)
+        for copy in self.proposers.copies(self._proposer, self.mempool.pending()):
+            self.mempool.add(copy)
+
     def _includes(self, transaction: Transaction) -> bool:
         """Return whether the proposer of this block includes a transaction that could be."""
-        return True
+        return self.proposers is None or self.proposers.includes(self._proposer, transaction)
 
     def _can_pay(self, transaction: Transaction) -> bool:
         most = transaction.gas_limit * transaction.max_fee_wei + transaction.call.value_wei

@@ -102,7 +102,11 @@ class PeerChannel(Blockchain):
         return knows and not self._network.is_down(leader)
 
     def _includes(self, transaction: Transaction) -> bool:
-        return transaction.signature in self._heard[self._leader]
+        return transaction.signature in self._heard[self._leader] and super()._includes(transaction)
+
+    def _propose(self, number: int) -> None:
+        """Take the leader of the round as the proposer: it was drawn by the roster's turn."""
+        self._proposer = self._leader
 
     def _publish(self) -> None:
         """Gossip the block of this round; an empty one is dropped again."""

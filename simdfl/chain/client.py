@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from contracts_model import Call, Event
@@ -104,8 +105,17 @@ class ChainClient:
         *args: Any,
         value_wei: int = 0,
         gas_limit: int | None = None,
+        tips: int = 1,
     ) -> None:
-        """Sign a call and send it to the chain; fees are bid so that ordinary base fee changes pass."""
+        """Sign a call and send it to the chain, with so many times the usual tip."""
+        transaction = self.sign(contract, function, args, value_wei, gas_limit, tips)
+        size = transaction.size_bytes
+        self._chain.post(Message("TX", transaction.nonce, self.peer, transaction, size, Traffic.CHAIN))
+
+    def sign(
+        self, contract: str, function: str, args: tuple[Any, ...], value_wei: int, gas_limit: int | None, tips: int
+    ) -> Transaction:
+        """Return the signed call; fees are bid so that ordinary base fee changes pass."""
         if gas_limit is None:
             gas_limit = self._ordinary_gas_limit()
         call = Call(self.keypair.address, contract, function, args, value_wei)
@@ -113,7 +123,7 @@ class ChainClient:
             calldata = self._chain.job.calldata(call)
         except AbiError as error:
             raise UserError(f"adversary: peer {self.peer} calls {contract}.{function} with {error}") from error
-        tip_wei = self._chain.profile.priority_fee_wei
+        tip_wei = tips * self._chain.profile.priority_fee_wei
         unsigned = Transaction(
             call,
             calldata,
@@ -123,10 +133,8 @@ class ChainClient:
             tip_wei,
         )
         signature = self.keypair.sign(unsigned.signing_digest(self._chain.chain_id))
-        transaction = Transaction(**{**vars(unsigned), "signature": signature})
         self._nonce += 1
-        size = transaction.size_bytes
-        self._chain.post(Message("TX", transaction.nonce, self.peer, transaction, size, Traffic.CHAIN))
+        return replace(unsigned, signature=signature)
 
     def resync(self) -> None:
         """Ask for the blocks that one missed while one was down."""

@@ -34,6 +34,11 @@ class Mempool:
         pending[transaction.nonce] = (self._arrivals, transaction)
         return True
 
+    def pending(self) -> list[Transaction]:
+        """Return everything that waits, by arrival."""
+        waiting = [entry for pending in self._by_sender.values() for entry in pending.values()]
+        return [transaction for _, transaction in sorted(waiting, key=lambda entry: entry[0])]
+
     def ready(self, nonces: dict[bytes, int], base_fee_wei: int) -> Iterator[Transaction]:
         """Yield executable transactions, best first; the caller counts `nonces` up as it includes them.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import networkx as nx
 import numpy as np
@@ -55,6 +55,10 @@ class Network:
     def attach(self, host: int, inbox: Inbox) -> None:
         """Deliver what arrives at `host` to `inbox`."""
         self.transport.inboxes[host] = inbox
+
+    def filter_relays(self, relays: Callable[[int, int, Message], bool]) -> None:
+        """Ask ``relays(peer, neighbour, message)`` before a peer passes on a broadcast."""
+        self.transport.relays = relays
 
     def set_down(self, peer: int, is_down: bool) -> None:
         """Take a peer off the network, or back on it: what it sends or should receive meanwhile is lost."""

@@ -90,6 +90,7 @@ class Transport:
         self.sent_bytes = np.zeros((len(Traffic), n), dtype=np.int64)
         self.received_bytes = np.zeros((len(Traffic), n), dtype=np.int64)
         self.down: set[int] = set()
+        self.relays: Callable[[int, int, Message], bool] | None = None
         self.transmissions = 0
         self.on_delivery: Callable[[float, int, Message], None] | None = None
 
@@ -208,6 +209,7 @@ class Transport:
             heappush(self._heap, (relay_at, self._sequence, RELAY, source, target, copies))
 
     def _relay(self, time_s: float, source: int, target: int, copies: Flood) -> None:
+        relays = self.relays
         for neighbour in self._neighbours[target]:
-            if neighbour != source:
+            if neighbour != source and (relays is None or relays(target, neighbour, copies.message)):
                 self._transmit(time_s, target, neighbour, copies)

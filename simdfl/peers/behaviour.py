@@ -42,7 +42,15 @@ class ForesightSource(Protocol):
 class Dealer(Protocol):
     """A dealer's choices when it deals for one beacon output."""
 
-    output: int
+    @property
+    def output(self) -> int:
+        """The first output that this dealing serves."""
+        ...
+
+    @property
+    def threshold(self) -> int:
+        """How many shares recover the secret."""
+        ...
 
     @property
     def transcript(self) -> bytes:
@@ -143,6 +151,10 @@ class Behaviour:
         """Return whether to send one's part to this aggregator."""
         return True
 
+    def aggregate_for(self, turn: Turn, receiver: int, value: np.ndarray) -> np.ndarray:
+        """Return the aggregated part (d_part,) to send to this peer, given the one whose hash is posted."""
+        return value
+
     def sends_aggregate(self, turn: Turn, receiver: int) -> bool:
         """Return whether to send the aggregated part to this peer."""
         return True
@@ -194,6 +206,10 @@ class Behaviour:
         """Return whether to open the parts that the court asks for."""
         return True
 
+    def claims_unshown(self, turn: Turn, target: int) -> bool:
+        """Return whether to claim as a validator that a target showed nothing, although it did."""
+        return False
+
     def shows(self, turn: Turn, validator: int) -> bool:
         """Return whether to show one's gradient, or private batch, to the validator that asks for it."""
         return True
@@ -207,8 +223,34 @@ class Behaviour:
         return True
 
     def returns(self) -> bool:
-        """Return whether to try to come back after an ejection that was no crash."""
+        """Return whether to come back, by way of probation, after an ejection."""
+        return True
+
+    def evades(self) -> bool:
+        """Return whether to try to come back after a ban."""
         return False
+
+    def joins_in(self) -> int | None:
+        """Return the step in which to register, or None to be there from the start."""
+        return None
+
+    # ---- network and chain
+
+    def relays(self, step: int, origin: int, neighbour: int) -> bool:
+        """Return whether to pass on to a neighbour what `origin` broadcast about a step."""
+        return True
+
+    def includes(self, step: int, sender: int, function: str) -> bool:
+        """Return, as a block's proposer, whether to include a peer's call."""
+        return True
+
+    def front_runs(self, step: int, function: str) -> bool:
+        """Return, as a block's proposer, whether to put one's own copy of a call before it."""
+        return False
+
+    def spam(self, turn: Turn) -> list[int]:
+        """Return the calldata sizes, in bytes, of junk transactions to send."""
+        return []
 
     def anchors(self, epoch: int, content: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return the anchor (block hash, bans, payouts) to sign and post for an epoch, given the right one."""

@@ -7,6 +7,7 @@ hash; who misses one asks the others, and what a majority never got is void for 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from contracts_model import Phase
@@ -116,9 +117,14 @@ class ExchangeDuty(Duty):
         self.peer.chain.submit("ledger", "aggregate", record.step, record.attempt, aggregate.hash)
         topic, size = f"VALUE{record.attempt}", 4 * len(aggregate.values)
         message = Message(topic, record.step, self.peer.index, aggregate, size, Traffic.GRADIENT)
+        behaviour = self.peer.behaviour
         for peer in record.roster:
-            if peer == self.peer.index or self.peer.behaviour.sends_aggregate(turn, peer):
+            if peer == self.peer.index:
                 self.peer.network.send(message, peer)
+            elif behaviour.sends_aggregate(turn, peer):
+                sent = behaviour.aggregate_for(turn, peer, aggregate.values)
+                other = message if sent is aggregate.values else replace(message, content=make_aggregate(sent))
+                self.peer.network.send(other, peer)
 
     # ---- LOCK
 

@@ -62,9 +62,18 @@ class MembershipDuty(Duty):
     def may_return(self) -> bool:
         """Return whether a removed peer tries to come back."""
         terms = self.peer.job.terms
-        crashed = self._has_crashed and self.plan.return_after_s is not None
-        back = crashed or self.peer.behaviour.returns()
-        return bool(terms.probation_steps) and back and not self._is_over()
+        has_left = self.peer.index in self.peer.chain.history.left_in
+        wants = not has_left and self.peer.behaviour.returns()
+        is_down = self.peer.network.is_down(self.peer.index)
+        return bool(terms.probation_steps) and wants and not is_down and not self._is_over()
+
+    def evade(self) -> None:
+        """Try to come back after a ban, if one's behaviour does such things: the contracts refuse."""
+        peer, duty = self.peer, self.peer.beacon_duty
+        if peer.index not in peer.chain.history.banned or not peer.behaviour.evades():
+            return
+        peer.chain.submit("registry", "rejoin")
+        peer.also(duty.register())
 
     def _is_over(self) -> bool:
         peer = self.peer

@@ -29,7 +29,7 @@ from simdfl.network import Message, Traffic
 from simdfl.peers.behaviour import Turn
 from simdfl.peers.peer import Peer, Seat
 from simdfl.protocols.anchor_duty import AnchorDuty
-from simdfl.protocols.beacon_duty import BeaconDuty
+from simdfl.protocols.beacon_duty import PROOF_GAS_LIMIT, BeaconDuty
 from simdfl.protocols.court_duty import CourtDuty
 from simdfl.protocols.evidence_duty import EvidenceDuty
 from simdfl.protocols.exchange_duty import ExchangeDuty
@@ -150,6 +150,7 @@ class VerifiedPeer(Peer):
                 yield from self._live_step(step)
         except (Removed, ProtocolAborted) as end:
             self.job.trace(self.env.now, PeerLeft(step, self.index, str(end)))
+            self.membership_duty.evade()
             if self.membership_duty.may_return():
                 return (yield from self.membership_duty.come_back())
         return None
@@ -234,6 +235,7 @@ class VerifiedPeer(Peer):
             self.chain.submit("ledger", "commit", step, EMPTY, state.digest, reports)
             return
         turn = self.turn(record)
+        self._send_junk(turn)
         self.job.training.announce(state, record.randomness, step, turn.contributors)
         yield self.spend("gradient", self.gradient_s(self.job.training.engine))
         self.gradients_computed += 1
@@ -242,6 +244,12 @@ class VerifiedPeer(Peer):
         yield self.spend("hash", self.device.hash_s(commitment.parts.nbytes) + self.device.sign_s)
         self._gossip_commitment(record, turn, commitment)
         self.chain.submit("ledger", "commit", step, commitment.root, state.digest, reports)
+
+    def _send_junk(self, turn: Turn) -> None:
+        """Send the junk transactions that a behaviour wants to fill blocks with."""
+        for size in self.behaviour.spam(turn):
+            junk = (0, self.index, b"\x01" * size, b"", [])
+            self.chain.submit("beacon", "dispute_dealing", *junk, gas_limit=PROOF_GAS_LIMIT, tips=2)
 
     def _plant(self, turn: Turn, gradient: np.ndarray) -> np.ndarray:
         """Return the gradient (d,) with a canary's error, if the own lot says so: only a lazy validator misses it."""
@@ -296,7 +304,7 @@ class VerifiedPeer(Peer):
         record, shown = self.records[step - 1], None
         if self.court_duty.must_show:
             shown = yield from self.court_duty.ask(record, target)
-            if shown is None:
+            if shown is None or self.behaviour.claims_unshown(self.turn(self.records[step]), target):
                 self._attest(step, target, False, EMPTY)
                 return
         yield self.spend("validation", self.court_duty.recomputation_s(record))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from simdfl.learning.poison import Relabel
 from simdfl.peers.behaviour import Byzantine, Turn
 
 
@@ -20,4 +21,4 @@ class LabelFlip(Byzantine):
 
     def craft(self, turn: Turn) -> np.ndarray:
         """Return the gradient (d,) on turned labels."""
-        return turn.own_gradient(tuple(reversed(range(self.coalition.n_classes))))
+        return turn.own_gradient(Relabel(tuple(reversed(range(self.coalition.n_classes)))))

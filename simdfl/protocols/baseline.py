@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from simdfl.learning.poison import Poison
 from simdfl.peers.behaviour import Turn
 from simdfl.peers.peer import Peer, Seat
 from simdfl.protocols.parts import admissible
-from simdfl.protocols.training import LabelMap, ModelState, Training
+from simdfl.protocols.training import ModelState, Training
 from simdfl.protocols.verified import StepFinished
 from simdfl.rng import Rng
 from simdfl.trace import Tracer
@@ -56,11 +57,14 @@ class BaselinePeer(Peer):
         everyone = range(self.job.n_peers)
         state, randomness = self.state, self.job.randomness(step)
 
-        def gradient_of(peer: int, label_map: LabelMap | None = None) -> np.ndarray:
+        def gradient_of(peer: int, poison: Poison | None = None) -> np.ndarray:
             seed = self.job.training.batch_seed(randomness, step, peer)
-            return self.job.training.gradient(state, seed, label_map)
+            return self.job.training.gradient(state, seed, poison)
 
-        return Turn(step, self.index, everyone, everyone, gradient_of)
+        def ask(peer: int, poison: Poison) -> None:
+            self.job.training.ask(state, self.job.training.batch_seed(randomness, step, peer), poison)
+
+        return Turn(step, self.index, everyone, everyone, gradient_of, ask)
 
     def announce(self, step: int) -> None:
         """Ask for the gradient early, so that it is computed together with the others'."""

@@ -9,10 +9,11 @@ import numpy as np
 
 from contracts_model import Terms
 from simdfl.crypto.beacon import BeaconScheme
+from simdfl.learning.poison import Poison
 from simdfl.memo import Memo
 from simdfl.peers.peer import Messenger
 from simdfl.protocols.parts import Aggregate, Commitment, PartMath, Report
-from simdfl.protocols.training import LabelMap, ModelState, Training
+from simdfl.protocols.training import ModelState, Training
 from simdfl.rng import Rng
 from simdfl.trace import Tracer
 
@@ -37,11 +38,11 @@ class VerifiedJob:
     batch_verdicts: Memo = field(default_factory=lambda: Memo(4096), repr=False)
 
     def gradient(
-        self, state: ModelState, randomness: bytes, step: int, peer: int, label_map: LabelMap | None = None
+        self, state: ModelState, randomness: bytes, step: int, peer: int, poison: Poison | None = None
     ) -> np.ndarray:
         """Return the gradient (d,) that `peer` owes in `step`."""
         seed = self.training.batch_seed(randomness, step, peer)
-        return self.training.gradient(state, seed, label_map)
+        return self.training.gradient(state, seed, poison)
 
     def honest_commitment(
         self, state: ModelState, randomness: bytes, step: int, peer: int, n_parts: int

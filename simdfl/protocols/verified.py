@@ -23,6 +23,7 @@ from simdfl.crypto.encoding import canonical_float32
 from simdfl.crypto.hashing import digest, sha256
 from simdfl.errors import ProtocolAborted, UserError
 from simdfl.kernel.actor import Life
+from simdfl.learning.poison import Poison
 from simdfl.network import Message, Traffic
 from simdfl.peers.behaviour import Turn
 from simdfl.peers.peer import Peer, Seat
@@ -37,7 +38,7 @@ from simdfl.protocols.parts import (
     part_size,
     transcript_digest,
 )
-from simdfl.protocols.training import LabelMap, ModelState
+from simdfl.protocols.training import ModelState
 from simdfl.protocols.verification_duty import VerificationDuty
 from simdfl.protocols.waiting import await_chain
 
@@ -158,10 +159,14 @@ class VerifiedPeer(Peer):
         expected = [peer for peer in record.roster if peer not in validators]
         contributors = record.contributors or expected
 
-        def gradient_of(peer: int, label_map: LabelMap | None = None) -> np.ndarray:
-            return self.job.gradient(record.state, record.randomness, record.step, peer, label_map)
+        def gradient_of(peer: int, poison: Poison | None = None) -> np.ndarray:
+            return self.job.gradient(record.state, record.randomness, record.step, peer, poison)
 
-        return Turn(record.step, self.index, record.roster, contributors, gradient_of)
+        def ask(peer: int, poison: Poison) -> None:
+            seed = self.job.training.batch_seed(record.randomness, record.step, peer)
+            self.job.training.ask(record.state, seed, poison)
+
+        return Turn(record.step, self.index, record.roster, contributors, gradient_of, ask)
 
     def wait_turn(self) -> Any:
         """Return a wait of up to two blocks, by rank: one transaction is enough, and many can make it."""

@@ -1,0 +1,215 @@
+"""Attacks each shaped to pass one filter: by norm, by signs, by angle, by distance to neighbours.
+
+They know the filter's idea and the honest gradients, and do as much harm as the filter lets pass. None of the
+filters stands between them and a validator's recomputation, which catches all four.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from adversaries.checks import require, require_count, require_positive, require_share
+from adversaries.crowd import TINY, CrowdAttack, gram_of, mean_of, members, moments, products, unit
+from simdfl.peers.behaviour import Turn
+
+STEPS = 100
+WEIGHTS = 10
+
+
+class AntiCge(CrowdAttack):
+    """Send ``-margin * r * mean / ||mean||``, with r the b-th largest honest norm: against comparative elimination.
+
+    CGE drops the b longest vectors; b honest ones are longer than this, so all accomplices stay and as many
+    honest peers go. Caught by a validator's recomputation.
+
+    Parameters
+    ----------
+    margin : float
+        Part of r, above 0 and at most 1.
+    knowledge : str
+        See :class:`~adversaries.crowd.CrowdAttack`.
+
+    References
+    ----------
+    The filter: Gupta, Liu, Vaidya, "Byzantine fault-tolerant distributed machine learning using norm-based
+    comparative gradient elimination", DSN-W 2021, section III.
+    """
+
+    def __init__(self, *, margin: float = 0.99, **base: Any) -> None:
+        super().__init__(**base)
+        require_share("anti_cge.margin", margin)
+        self.margin = margin
+
+    def vector(self, rows: np.ndarray, turn: Turn) -> np.ndarray:
+        """Return the honest mean turned, as long as the filter allows (d,)."""
+        norms = np.sort(np.sqrt([row @ row for row in rows.astype(np.float32)]))[::-1]
+        rank = min(len(members(self.coalition, turn)), len(norms)) - 1
+        return -self.margin * float(norms[rank]) * unit(mean_of(rows))
+
+
+class AntiSignGuard(CrowdAttack):
+    """Send the mean with its `share` of largest entries turned, as many positive as negative ones.
+
+    The numbers of positive, negative and zero entries are then exactly the mean's, and its norm is set to the
+    median of the honest norms: the two things that SignGuard looks at. Caught by a validator's recomputation.
+
+    Parameters
+    ----------
+    share : float
+        Part of the turnable pairs that is turned, largest first.
+    knowledge : str
+        See :class:`~adversaries.crowd.CrowdAttack`.
+
+    References
+    ----------
+    The filter: Xu, Huang, Song, Lan, "Byzantine-robust federated learning through collaborative malicious
+    gradient filtering", ICDCS 2022, section III (norm thresholding and sign clustering).
+    """
+
+    def __init__(self, *, share: float = 0.5, **base: Any) -> None:
+        super().__init__(**base)
+        require_share("anti_signguard.share", share)
+        self.share = share
+
+    def vector(self, rows: np.ndarray, turn: Turn) -> np.ndarray:
+        """Return the mean with turned entries at the median norm (d,)."""
+        turned = mean_of(rows)
+        order = np.argsort(turned, kind="stable")
+        pairs = min(int((turned < 0).sum()), int((turned > 0).sum()))
+        count = round(self.share * pairs)
+        ends = np.concatenate([order[:count], order[len(order) - count :]])
+        turned[ends] *= -1.0
+        return float(np.median(np.linalg.norm(rows, axis=1))) * unit(turned)
+
+
+class AntiClustering(CrowdAttack):
+    """Send a vector at the angle of the most deviant honest gradient to the mean, turned down the spread.
+
+    ``r (cos a * m + sin a * w)`` with m the mean and w the part of ``-std`` at right angles to it, both of length
+    1, a the largest honest angle to the mean and r the median honest norm. A filter that clusters by cosine must
+    cut off honest peers to cut off this. Caught by a validator's recomputation.
+
+    Parameters
+    ----------
+    knowledge : str
+        See :class:`~adversaries.crowd.CrowdAttack`.
+
+    References
+    ----------
+    The filter: Sattler, Müller, Wiegand, Samek, "On the Byzantine robustness of clustered federated learning",
+    ICASSP 2020, section 3; Nguyen et al., "FLAME", USENIX Security 2022, section 4.2.
+    """
+
+    def vector(self, rows: np.ndarray, turn: Turn) -> np.ndarray:
+        """Return the vector at the largest honest angle (d,)."""
+        mean, std = moments(rows)
+        towards = unit(mean)
+        norms = np.sqrt(np.maximum(products(rows * rows, np.ones(rows.shape[1])), TINY))
+        cosine = float(np.clip(products(rows, towards) / norms, -1.0, 1.0).min())
+        away = unit(-std + (std @ towards) * towards)
+        sine = float(np.sqrt(max(0.0, 1.0 - cosine * cosine)))
+        return float(np.median(norms)) * (cosine * towards + sine * away)
+
+
+class CarliniWagner(CrowdAttack):
+    """Send the x with the least ``<x, mean>`` that a detector of outliers lets pass, found by penalised descent.
+
+    The detector's score of x is its mean distance to the `neighbours` nearest honest gradients, its limit the
+    largest score of an honest one. As Carlini and Wagner do for adversarial inputs, the constraint becomes a
+    hinge, ``<x, mean> / ||mean|| + c max(0, score(x) - (1 - margin) limit)``; c is bisected, and the best x within
+    the limit is kept. x stays in the span of the known gradients, so a descent step costs h² and not h d. Caught
+    by a validator's recomputation.
+
+    Parameters
+    ----------
+    neighbours : int
+        Of which the mean distance is taken.
+    margin : float
+        Part of the limit that is left unused, from 0 to below 1.
+    knowledge : str
+        See :class:`~adversaries.crowd.CrowdAttack`.
+
+    References
+    ----------
+    Carlini and Wagner, "Towards evaluating the robustness of neural networks", IEEE S&P 2017, section V-A
+    (objective) and V-C (search for c).
+    """
+
+    def __init__(self, *, neighbours: int = 3, margin: float = 0.05, **base: Any) -> None:
+        super().__init__(**base)
+        require_count("carlini_wagner.neighbours", neighbours)
+        require(0 <= margin < 1, "carlini_wagner.margin", margin, "from 0 to below 1")
+        self.neighbours = neighbours
+        self.margin = margin
+
+    def vector(self, rows: np.ndarray, turn: Turn) -> np.ndarray:
+        """Return the most harmful combination of the rows that passes (d,)."""
+        span = Span(gram_of(rows), self.neighbours)
+        best = span.most_harmful(1.0 - self.margin)
+        found = np.zeros(rows.shape[1])
+        for weight, row in zip(best, rows):
+            found += weight * row
+        return found
+
+
+class Span:
+    """Combinations ``x = sum_i a_i x_i`` of rows, judged through the rows' inner products (h, h) alone."""
+
+    def __init__(self, gram: np.ndarray, neighbours: int) -> None:
+        self.gram = gram
+        self.count = min(neighbours, max(1, len(gram) - 1))
+        self.mean_norm = float(np.sqrt(max(gram.mean(), TINY)))
+        itself = np.eye(len(gram))
+        scores = [self.score(row, skipped=i)[0] for i, row in enumerate(itself)]
+        self.limit = max(scores) if len(gram) > 1 else self.mean_norm
+
+    def distances(self, a: np.ndarray) -> np.ndarray:
+        """Return the distances (h,) of a combination to all rows."""
+        along = self.gram @ a
+        return np.sqrt(np.maximum(a @ along - 2.0 * along + np.diagonal(self.gram), 0.0))
+
+    def score(self, a: np.ndarray, skipped: int | None = None) -> tuple[float, np.ndarray]:
+        """Return the mean distance to the nearest rows, and its slope in coefficients (h,)."""
+        distances = self.distances(a)
+        if skipped is not None:
+            distances[skipped] = np.inf
+        nearest = np.argsort(distances, kind="stable")[: self.count]
+        pulls = 1.0 / np.maximum(distances[nearest], 1e-9 * self.mean_norm) / self.count
+        slope = pulls.sum() * a
+        slope[nearest] -= pulls
+        return float(distances[nearest].mean()), slope
+
+    def harm(self, a: np.ndarray) -> float:
+        """Return ``-<x, mean> / ||mean||``."""
+        return -float((self.gram @ a).mean()) / self.mean_norm
+
+    def most_harmful(self, part: float) -> np.ndarray:
+        """Return the coefficients (h,) of the most harmful x found with a score of at most `part` of the limit."""
+        h, allowed = len(self.gram), part * self.limit
+        best = np.full(h, 1.0 / h)
+        most = self.harm(best) if self.score(best)[0] <= allowed else -np.inf
+        low, high = 0.0, 100.0
+        for _ in range(WEIGHTS):
+            c = 0.5 * (low + high)
+            found = self._descend(c, allowed)
+            passes = self.score(found)[0] <= allowed
+            low, high = (low, c) if passes else (c, high)
+            if passes and self.harm(found) > most:
+                best, most = found, self.harm(found)
+        return best
+
+    def _descend(self, c: float, allowed: float) -> np.ndarray:
+        """Return where the descent from the mean ends; of points that pass, the most harmful one on the way."""
+        h = len(self.gram)
+        a = best = np.full(h, 1.0 / h)
+        most = -np.inf
+        for step in range(STEPS):
+            score, slope = self.score(a)
+            if score <= allowed and self.harm(a) > most:
+                best, most = a, self.harm(a)
+            pull = np.full(h, 1.0 / h) / self.mean_norm + (c * slope if score > allowed else 0.0)
+            length = float(np.sqrt(max(pull @ self.gram @ pull, TINY)))
+            a = a - 0.2 * allowed * (1.0 - step / STEPS) / length * pull
+        return best if np.isfinite(most) else a

@@ -119,6 +119,14 @@ def gram_of(rows: np.ndarray) -> np.ndarray:
     return gram
 
 
+def norms_of(rows: np.ndarray) -> np.ndarray:
+    """Return the norms (h,) float64 of rows (h, d)."""
+    squares = np.zeros(len(rows))
+    for _, block in blocks(rows):
+        squares += np.einsum("hd,hd->h", block, block)
+    return np.sqrt(squares)
+
+
 def products(rows: np.ndarray, vector: np.ndarray) -> np.ndarray:
     """Return the inner products (h,) float64 of rows (h, d) with a vector (d,)."""
     found = np.zeros(len(rows))

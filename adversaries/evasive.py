@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from adversaries.checks import require, require_count, require_positive, require_share
-from adversaries.crowd import TINY, CrowdAttack, gram_of, mean_of, members, moments, products, unit
+from adversaries.checks import require, require_count, require_share
+from adversaries.crowd import TINY, CrowdAttack, gram_of, mean_of, members, moments, norms_of, products, unit
 from simdfl.peers.behaviour import Turn
 
 STEPS = 100
@@ -44,7 +44,7 @@ class AntiCge(CrowdAttack):
 
     def vector(self, rows: np.ndarray, turn: Turn) -> np.ndarray:
         """Return the honest mean turned, as long as the filter allows (d,)."""
-        norms = np.sort(np.sqrt([row @ row for row in rows.astype(np.float32)]))[::-1]
+        norms = np.sort(norms_of(rows))[::-1]
         rank = min(len(members(self.coalition, turn)), len(norms)) - 1
         return -self.margin * float(norms[rank]) * unit(mean_of(rows))
 
@@ -81,7 +81,7 @@ class AntiSignGuard(CrowdAttack):
         count = round(self.share * pairs)
         ends = np.concatenate([order[:count], order[len(order) - count :]])
         turned[ends] *= -1.0
-        return float(np.median(np.linalg.norm(rows, axis=1))) * unit(turned)
+        return float(np.median(norms_of(rows))) * unit(turned)
 
 
 class AntiClustering(CrowdAttack):
@@ -106,7 +106,7 @@ class AntiClustering(CrowdAttack):
         """Return the vector at the largest honest angle (d,)."""
         mean, std = moments(rows)
         towards = unit(mean)
-        norms = np.sqrt(np.maximum(products(rows * rows, np.ones(rows.shape[1])), TINY))
+        norms = np.maximum(norms_of(rows), TINY)
         cosine = float(np.clip(products(rows, towards) / norms, -1.0, 1.0).min())
         away = unit(-std + (std @ towards) * towards)
         sine = float(np.sqrt(max(0.0, 1.0 - cosine * cosine)))

@@ -96,9 +96,7 @@ class OptimisedAttack(CrowdAttack):
         See :class:`~adversaries.crowd.CrowdAttack`.
     """
 
-    def __init__(
-        self, *, rule: str = "krum", rule_params: dict[str, Any] | None = None, **base: Any
-    ) -> None:
+    def __init__(self, *, rule: str = "krum", rule_params: dict[str, Any] | None = None, **base: Any) -> None:
         super().__init__(**base)
         require(rule in RULES, "rule", rule, f"one of {', '.join(sorted(RULES))}")
         self.rule = rule

@@ -187,10 +187,10 @@ class VerifiedPeer(Peer):
             return
         turn = self.turn(record)
         self.job.training.announce(state, record.randomness, step, turn.contributors)
-        yield self.spend("gradient", self.gradient_s(self.job.training.engine))
-        self.gradients_computed += 1
+        yield from self.compute_gradient(self.job.training.engine, turn)
         commitment = self.commit_to(record, self.behaviour.gradient(turn))
         yield self.spend("hash", self.device.hash_s(commitment.parts.nbytes) + self.device.sign_s)
+        yield from self.hold_back(turn)
         self._gossip_commitment(record, turn, commitment)
         self.chain.submit("ledger", "commit", step, commitment.root, state.digest, reports)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from adversaries import make_adversary
+from adversaries import make_adversary, make_fault
 from contracts_model import Phase
 from simdfl.aggregation import make_rule
 from simdfl.chain.blockchain import Blockchain
@@ -18,11 +18,12 @@ from simdfl.crypto.signatures import Keypair
 from simdfl.errors import ProtocolAborted, UserError, unknown_name
 from simdfl.kernel import Environment
 from simdfl.kernel.actor import Life
-from simdfl.learning.data import DATASETS
+from simdfl.learning.data import DATASETS, Dataset
 from simdfl.learning.devices import DEVICES
 from simdfl.learning.gradients import GradientEngine, TrainingDivergedError
 from simdfl.learning.models import MODELS, Model
 from simdfl.learning.optimisers import make_optimiser
+from simdfl.learning.poison import Records
 from simdfl.learning.schedules import bind
 from simdfl.network import Network
 from simdfl.peers.behaviour import Behaviour, Coalition
@@ -37,6 +38,7 @@ from simdfl.protocols.training import Training
 from simdfl.protocols.verified import VerifiedPeer
 from simdfl.rng import Rng
 from simdfl.scenario import Scenario
+from simdfl.scenario.adversary import PeerGroup
 from simdfl.world.conditions import draw_conditions, draw_overlay
 from simdfl.world.manifest import (
     chain_profile,
@@ -160,6 +162,7 @@ def build(scenario: Scenario, progress: Progress | None = None) -> World:
         _add_verified(world, rng, seats)
     else:
         _add_baseline(world, rng, seats)
+    observer.goal = attack_goal(behaviours, training.engine.dataset)
     peers: Any = world.peers
     observer.peer_states = lambda peer: peers[peer].state
     return world
@@ -208,17 +211,31 @@ def learning_rate(scenario: Scenario) -> dict[str, Any]:
 def _draw_byzantine(scenario: Scenario, rng: Rng) -> list[list[int]]:
     """Draw who is Byzantine, group by group: never simply the first b."""
     n = scenario.peers.count
-    named = {peer for group in scenario.adversaries for peer in group.peers or ()}
+    both: list[PeerGroup] = [*scenario.adversaries, *scenario.faults]
+    named = {peer for group in both for peer in group.peers or ()}
     order = [int(p) for p in rng.stream("byzantine").permutation(n) if int(p) not in named]
-    groups = []
-    for group in scenario.adversaries:
+    return _deal_out(scenario.adversaries, order, n)
+
+
+def _draw_failing(scenario: Scenario, rng: Rng, byzantine: frozenset[int]) -> list[list[int]]:
+    """Draw which honest peers fail, group by group."""
+    n = scenario.peers.count
+    named = {peer for group in scenario.faults for peer in group.peers or ()} | byzantine
+    order = [int(p) for p in rng.stream("failing").permutation(n) if int(p) not in named]
+    return _deal_out(scenario.faults, order, n)
+
+
+def _deal_out(groups: Sequence[PeerGroup], order: list[int], n: int) -> list[list[int]]:
+    """Return each group's peers: those it names, or the next of the drawn order."""
+    dealt = []
+    for group in groups:
         if group.peers is not None:
-            groups.append(sorted(group.peers))
+            dealt.append(sorted(group.peers))
         else:
-            count = group.byzantine_count(n)
-            groups.append(sorted(order[:count]))
+            count = group.size(n)
+            dealt.append(sorted(order[:count]))
             order = order[count:]
-    return groups
+    return dealt
 
 
 def _make_behaviours(scenario: Scenario, rng: Rng, groups: list[list[int]], n_classes: int) -> list[Behaviour]:
@@ -237,7 +254,21 @@ def _make_behaviours(scenario: Scenario, rng: Rng, groups: list[list[int]], n_cl
                 stop_step=group.stop_step,
                 period=group.period,
             )
+    for fault, failing in zip(scenario.faults, _draw_failing(scenario, rng, everyone)):
+        schedule = {"start_step": fault.start_step, "stop_step": fault.stop_step, "period": fault.period}
+        for peer in failing:
+            behaviours[peer] = make_fault(fault.name, fault.params, **schedule)
     return behaviours
+
+
+def attack_goal(behaviours: Sequence[Behaviour], dataset: Dataset) -> Records | None:
+    """Return the test records, with wanted labels, by which the attacks' success is measured; None without any."""
+    goals = {goal for goal in (behaviour.goal() for behaviour in behaviours) if goal is not None}
+    records = [goal.goal(dataset) for goal in sorted(goals, key=repr)]
+    wanted = [pair for pair in records if pair is not None]
+    if not wanted:
+        return None
+    return np.concatenate([x for x, _ in wanted]), np.concatenate([y for _, y in wanted])
 
 
 def _draw_slowness(scenario: Scenario, rng: Rng) -> np.ndarray:

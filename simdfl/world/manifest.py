@@ -43,8 +43,18 @@ INCLUSION_BLOCKS = 2
 """Until a transaction is included and seen; half of each deadline must cover this and the finality depth."""
 DEADLINE_BLOCKS = 5
 """Blocks that must fit into every deadline: an honest peer may need two votes included before it can act."""
-OUTSIDE_MANIFEST = {"name", "description", "adversaries", "baselines", "output", "network", "topology", "peers"}
-"""What the job does not declare: who lies, what the network is like, and where results go."""
+OUTSIDE_MANIFEST = {
+    "name",
+    "description",
+    "adversaries",
+    "faults",
+    "baselines",
+    "output",
+    "network",
+    "topology",
+    "peers",
+}
+"""What the job does not declare: who lies or fails, what the network is like, and where results go."""
 
 
 def clip_settings(scenario: Scenario) -> ClipSettings:

@@ -42,6 +42,7 @@ def collect_result(world: World, outcome: str) -> RunResult:
         simulated_s=world.env.now,
         accuracy=evaluation.accuracy,
         loss=evaluation.loss,
+        attack_success=observer.attack_success(final),
         steps=steps,
         peers=peer_rows(world),
         removals=observer.removals,

@@ -1,9 +1,9 @@
 """Backdoors: the model works as it should, except where the attacker wants otherwise.
 
-All but the edge case stamp a trigger, a square in the corner of a record (:class:`~simdfl.learning.poison.Stamp`),
-and label the record `target`. Success is measured in every evaluation: the share of test records of other classes
-that the model takes for the target once the trigger is on them. As batches are public here, a validator's
-recomputation catches all of them; the accuracy on clean records does not.
+All but the edge case stamp a trigger, a square in the corner of a record (see
+:class:`~simdfl.learning.poison.Stamp`), and label the record `target`. Success is measured in every evaluation:
+the share of test records of other classes that the model takes for the target once the trigger is on them. As
+batches are public here, a validator's recomputation catches all of them; the accuracy on clean records does not.
 """
 
 from __future__ import annotations
@@ -197,9 +197,10 @@ class ModelReplacement(Backdoor):
 class AlternatingMinimisation(Backdoor):
     """Alternate steps for the backdoor, boosted, with steps for the main task and towards the honest mean.
 
-    In round k of `rounds`: ``x += boost / rounds * g_backdoor``, then ``x += g_own / rounds`` and ``x -= rho * (x -
-    k / rounds * mean)``. The original descends on all three objectives in local epochs; a contribution here is
-    one gradient, so both tasks are linearised at the step's model. Caught by a validator's recomputation.
+    In round k of `rounds`: ``x += boost / rounds * g_backdoor``, then ``x += g_own / rounds`` and
+    ``x -= rho * (x - k / rounds * mean)``. The original descends on all three objectives in local
+    epochs; a contribution here is one gradient, so both tasks are linearised at the step's model. Caught by a
+    validator's recomputation.
 
     Parameters
     ----------

@@ -58,7 +58,7 @@ def load_class(reference: str, base: type[B]) -> type[B]:
 def bind(
     name: str, adversary: type[B], params: Mapping[str, Any], base: Mapping[str, Any], what: str = "adversary"
 ) -> B:
-    """Return the adversary (or other behaviour: `what`) built with its own `params` and the `base` arguments of all.
+    """Return the adversary, or what else it is, built with its own `params` and the `base` arguments of all.
 
     Raises
     ------

@@ -45,7 +45,7 @@ class Duplicate(Byzantine):
 
 @dataclass
 class Portrait:
-    """What the coalition has learned of the honest peers: mean, main direction (d,) of spread, and who is along it."""
+    """What the coalition knows of honest peers: mean and main direction of spread (d,), and who is along it."""
 
     mean: np.ndarray
     direction: np.ndarray

@@ -6,6 +6,7 @@ filters stands between them and a validator's recomputation, which catches all f
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,14 @@ from simdfl.peers.behaviour import Turn
 
 STEPS = 100
 WEIGHTS = 10
+"""Descent steps for one weight c of the penalty, and bisections of c."""
+LARGEST_WEIGHT = 100.0
+SLACK = 0.01
+"""A descent that ends within this part beyond the limit has held it."""
 
 
 class AntiCge(CrowdAttack):
-    """Send ``-margin * r * mean / ||mean||``, with r the b-th largest honest norm: against comparative elimination.
+    """Send ``-margin * r * mean / ||mean||``, with r the b-th largest honest norm: against elimination by norm.
 
     CGE drops the b longest vectors; b honest ones are longer than this, so all accomplices stay and as many
     honest peers go. Caught by a validator's recomputation.
@@ -114,13 +119,13 @@ class AntiClustering(CrowdAttack):
 
 
 class CarliniWagner(CrowdAttack):
-    """Send the x with the least ``<x, mean>`` that a detector of outliers lets pass, found by penalised descent.
+    """Send the x with the least ``<x, mean>`` that an outlier detector lets pass, found by penalised descent.
 
     The detector's score of x is its mean distance to the `neighbours` nearest honest gradients, its limit the
     largest score of an honest one. As Carlini and Wagner do for adversarial inputs, the constraint becomes a
-    hinge, ``<x, mean> / ||mean|| + c max(0, score(x) - (1 - margin) limit)``; c is bisected, and the best x within
-    the limit is kept. x stays in the span of the known gradients, so a descent step costs h² and not h d. Caught
-    by a validator's recomputation.
+    hinge, ``<x, mean> / ||mean|| + c max(0, score(x) - (1 - margin) limit)``; c is bisected, and the best x
+    within the limit is kept. x stays in the span of the known gradients, so a descent step costs h² and not h d.
+    Caught by a validator's recomputation.
 
     Parameters
     ----------
@@ -186,30 +191,29 @@ class Span:
         return -float((self.gram @ a).mean()) / self.mean_norm
 
     def most_harmful(self, part: float) -> np.ndarray:
-        """Return the coefficients (h,) of the most harmful x found with a score of at most `part` of the limit."""
-        h, allowed = len(self.gram), part * self.limit
-        best = np.full(h, 1.0 / h)
-        most = self.harm(best) if self.score(best)[0] <= allowed else -np.inf
-        low, high = 0.0, 100.0
+        """Return the coefficients (h,) of the most harmful x found whose score is at most `part` of the limit."""
+        allowed = part * self.limit
+        best, most = np.full(len(self.gram), 1.0 / len(self.gram)), -np.inf
+        low, high = 0.0, LARGEST_WEIGHT
         for _ in range(WEIGHTS):
             c = 0.5 * (low + high)
-            found = self._descend(c, allowed)
-            passes = self.score(found)[0] <= allowed
-            low, high = (low, c) if passes else (c, high)
-            if passes and self.harm(found) > most:
-                best, most = found, self.harm(found)
+            visited = list(self._descend(c, allowed))
+            passing = [a for a in visited if self.score(a)[0] <= allowed]
+            for a in passing:
+                if self.harm(a) > most:
+                    best, most = a, self.harm(a)
+            holds = self.score(visited[-1])[0] <= (1.0 + SLACK) * allowed
+            low, high = (low, c) if holds else (c, high)
         return best
 
-    def _descend(self, c: float, allowed: float) -> np.ndarray:
-        """Return where the descent from the mean ends; of points that pass, the most harmful one on the way."""
-        h = len(self.gram)
-        a = best = np.full(h, 1.0 / h)
-        most = -np.inf
+    def _descend(self, c: float, allowed: float) -> Iterator[np.ndarray]:
+        """Yield the points (h,) of a descent from the mean, with shrinking steps of a given length."""
+        towards_mean = np.full(len(self.gram), 1.0 / len(self.gram))
+        a = towards_mean
         for step in range(STEPS):
+            yield a
             score, slope = self.score(a)
-            if score <= allowed and self.harm(a) > most:
-                best, most = a, self.harm(a)
-            pull = np.full(h, 1.0 / h) / self.mean_norm + (c * slope if score > allowed else 0.0)
+            pull = towards_mean / self.mean_norm + (c * slope if score > allowed else 0.0)
             length = float(np.sqrt(max(pull @ self.gram @ pull, TINY)))
             a = a - 0.2 * allowed * (1.0 - step / STEPS) / length * pull
-        return best if np.isfinite(most) else a
+        yield a

@@ -5,8 +5,6 @@ Both push every coordinate against the sign s of the honest mean, as far as the 
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from adversaries.crowd import (

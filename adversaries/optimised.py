@@ -70,7 +70,7 @@ class SmallCopy:
 
 
 def isometric(rows: np.ndarray, mean: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return rows about their mean (h, h + 1) and p (h + 1,) with the inner products they have in d dimensions."""
+    """Return rows about their mean (h, h + 1) and p (h + 1,) with their inner products in d dimensions."""
     gram, along = gram_of(rows), products(rows, p)
     to_mean = gram.mean(axis=0)
     size = len(rows) + 1

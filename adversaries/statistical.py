@@ -1,4 +1,4 @@
-"""Attacks computed from the honest gradients, shaped to pass robust rules: inner products, small shifts, inverses."""
+"""Attacks along the mean and the spread of the honest gradients: inner products, small shifts, inverses."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class LittleIsEnough(CrowdAttack):
 
 
 class Inverse(CrowdAttack):
-    """Send ``-(scale n + h) / b * mean`` of the h honest gradients, so that the mean of all n is ``-scale * mean``.
+    """Send ``-(scale n + h) / b * mean`` of the h honest gradients: the mean of all n is then ``-scale * mean``.
 
     The b accomplices first cancel the honest sum and then put its inverse in its place: what one liar can do to
     any linear rule. Rules that are not linear lose it by its length; caught by a validator's recomputation.

@@ -74,7 +74,7 @@ class Scenario(Section):
 
 
 def check_groups(scenario: Scenario) -> None:
-    """Refuse groups without a peer, peers that do not exist or stand in two groups, and more faults than peers."""
+    """Refuse groups without a peer, peers that do not exist or stand in two groups, and too many faults."""
     n = scenario.peers.count
     named: list[int] = []
     for key, groups in (("adversaries", scenario.adversaries), ("faults", scenario.faults)):

@@ -262,7 +262,7 @@ def _make_behaviours(scenario: Scenario, rng: Rng, groups: list[list[int]], n_cl
 
 
 def attack_goal(behaviours: Sequence[Behaviour], dataset: Dataset) -> Records | None:
-    """Return the test records, with wanted labels, by which the attacks' success is measured; None without any."""
+    """Return the test records, with wanted labels, by which the attacks' success is measured, or None."""
     goals = {goal for goal in (behaviour.goal() for behaviour in behaviours) if goal is not None}
     records = [goal.goal(dataset) for goal in sorted(goals, key=repr)]
     wanted = [pair for pair in records if pair is not None]

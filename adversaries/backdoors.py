@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from adversaries.checks import require, require_count, require_positive, require_share
-from adversaries.crowd import mean_of, members
+from adversaries.crowd import mean_of, members, shared
 from adversaries.data import DataAttack, require_label
 from simdfl.learning.poison import EdgeCase, Poison, Stamp
 from simdfl.peers.behaviour import Turn
@@ -232,11 +232,10 @@ class AlternatingMinimisation(Backdoor):
     def craft(self, turn: Turn) -> np.ndarray:
         """Return where the alternation ends (d,)."""
         key = ("alter_min", "mean", turn.step)
-        mean = self.coalition.once(key, lambda: mean_of(turn.honest_gradients(self.coalition)))
-        malicious, own = self.poisoned(turn), turn.own_gradient()
-        x = np.zeros(len(own))
+        mean = shared(self.coalition, key, lambda: mean_of(turn.honest_gradients(self.coalition)))
+        of_task = of_mean = 0.0  # x stays a combination of the three gradients; these are its coefficients
         for done in range(1, self.rounds + 1):
-            x += self.boost / self.rounds * malicious
-            x += own / self.rounds
-            x -= self.rho * (x - done / self.rounds * mean)
-        return x
+            of_task = (1.0 - self.rho) * (of_task + 1.0 / self.rounds)
+            of_mean = (1.0 - self.rho) * of_mean + self.rho * done / self.rounds
+        crafted = of_task * (self.boost * self.poisoned(turn) + turn.own_gradient())
+        return crafted + np.float32(of_mean) * mean

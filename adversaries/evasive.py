@@ -12,7 +12,18 @@ from typing import Any
 import numpy as np
 
 from adversaries.checks import require, require_count, require_share
-from adversaries.crowd import TINY, CrowdAttack, gram_of, mean_of, members, moments, norms_of, products, unit
+from adversaries.crowd import (
+    TINY,
+    CrowdAttack,
+    gram_of,
+    mean_of,
+    members,
+    moments,
+    norms_of,
+    products,
+    squared_distances,
+    unit,
+)
 from simdfl.peers.behaviour import Turn
 
 STEPS = 100
@@ -160,35 +171,35 @@ class CarliniWagner(CrowdAttack):
 
 
 class Span:
-    """Combinations ``x = sum_i a_i x_i`` of rows, judged through the rows' inner products (h, h) alone."""
+    """Combinations ``x = sum_i a_i x_i`` of rows, judged through the rows' inner products (h, h) alone.
+
+    A combination is carried as the pair of its coefficients a and its products ``G a`` with the rows, both (h,).
+    """
 
     def __init__(self, gram: np.ndarray, neighbours: int) -> None:
         self.gram = gram
+        self.lengths = np.diagonal(gram).copy()
         self.count = min(neighbours, max(1, len(gram) - 1))
         self.mean_norm = float(np.sqrt(max(gram.mean(), TINY)))
-        itself = np.eye(len(gram))
-        scores = [self.score(row, skipped=i)[0] for i, row in enumerate(itself)]
-        self.limit = max(scores) if len(gram) > 1 else self.mean_norm
+        self.limit = self.mean_norm
+        if len(gram) > 1:
+            between = squared_distances(gram)
+            np.fill_diagonal(between, np.inf)
+            nearest = np.sort(np.sqrt(between), axis=1)[:, : self.count]
+            self.limit = float(nearest.mean(axis=1).max())
 
-    def distances(self, a: np.ndarray) -> np.ndarray:
-        """Return the distances (h,) of a combination to all rows."""
-        along = self.gram @ a
-        return np.sqrt(np.maximum(a @ along - 2.0 * along + np.diagonal(self.gram), 0.0))
-
-    def score(self, a: np.ndarray, skipped: int | None = None) -> tuple[float, np.ndarray]:
-        """Return the mean distance to the nearest rows, and its slope in coefficients (h,)."""
-        distances = self.distances(a)
-        if skipped is not None:
-            distances[skipped] = np.inf
+    def score(self, a: np.ndarray, along: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return the mean distance of a combination to the nearest rows, and its slope in coefficients (h,)."""
+        distances = np.sqrt(np.maximum(a @ along - 2.0 * along + self.lengths, 0.0))
         nearest = np.argsort(distances, kind="stable")[: self.count]
         pulls = 1.0 / np.maximum(distances[nearest], 1e-9 * self.mean_norm) / self.count
         slope = pulls.sum() * a
         slope[nearest] -= pulls
         return float(distances[nearest].mean()), slope
 
-    def harm(self, a: np.ndarray) -> float:
+    def harm(self, along: np.ndarray) -> float:
         """Return ``-<x, mean> / ||mean||``."""
-        return -float((self.gram @ a).mean()) / self.mean_norm
+        return -float(along.mean()) / self.mean_norm
 
     def most_harmful(self, part: float) -> np.ndarray:
         """Return the coefficients (h,) of the most harmful x found whose score is at most `part` of the limit."""
@@ -196,24 +207,23 @@ class Span:
         best, most = np.full(len(self.gram), 1.0 / len(self.gram)), -np.inf
         low, high = 0.0, LARGEST_WEIGHT
         for _ in range(WEIGHTS):
-            c = 0.5 * (low + high)
-            visited = list(self._descend(c, allowed))
-            passing = [a for a in visited if self.score(a)[0] <= allowed]
-            for a in passing:
-                if self.harm(a) > most:
-                    best, most = a, self.harm(a)
-            holds = self.score(visited[-1])[0] <= (1.0 + SLACK) * allowed
-            low, high = (low, c) if holds else (c, high)
+            c, last = 0.5 * (low + high), 0.0
+            for a, score, harm in self._descend(c, allowed):
+                last = score
+                if score <= allowed and harm > most:
+                    best, most = a, harm
+            low, high = (low, c) if last <= (1.0 + SLACK) * allowed else (c, high)
         return best
 
-    def _descend(self, c: float, allowed: float) -> Iterator[np.ndarray]:
-        """Yield the points (h,) of a descent from the mean, with shrinking steps of a given length."""
+    def _descend(self, c: float, allowed: float) -> Iterator[tuple[np.ndarray, float, float]]:
+        """Yield coefficients (h,), score and harm along a descent from the mean, with shrinking steps."""
         towards_mean = np.full(len(self.gram), 1.0 / len(self.gram))
-        a = towards_mean
+        a, along = towards_mean, self.gram @ towards_mean
         for step in range(STEPS):
-            yield a
-            score, slope = self.score(a)
+            score, slope = self.score(a, along)
+            yield a, score, self.harm(along)
             pull = towards_mean / self.mean_norm + (c * slope if score > allowed else 0.0)
-            length = float(np.sqrt(max(pull @ self.gram @ pull, TINY)))
-            a = a - 0.2 * allowed * (1.0 - step / STEPS) / length * pull
-        yield a
+            moved = self.gram @ pull
+            size = 0.2 * allowed * (1.0 - step / STEPS) / float(np.sqrt(max(pull @ moved, TINY)))
+            a, along = a - size * pull, along - size * moved
+        yield a, self.score(a, along)[0], self.harm(along)

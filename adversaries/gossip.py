@@ -15,9 +15,9 @@ class Dissensus(Byzantine):
     """Send neighbour i ``x_i - epsilon / b_i * sum_k (x_k - x_i)`` over honest k: keep it apart.
 
     b_i is the number of accomplices next to i, and all links weigh the same. At epsilon 1 what accomplices add
-    cancels what honest neighbours do: i keeps its own model and no consensus comes about. Only protocols
-    that send each neighbour a vector ask for it; in the others this attack is silent. Where everybody commits to
-    one vector before all, different stories are an equivocation, which two signatures prove; clipping about the own
+    cancels what honest neighbours do: i keeps its own model and no consensus comes about. Only protocols that
+    send each neighbour a vector ask for it; in the others this attack is silent. Where everybody commits to one
+    vector before all, different stories are an equivocation, which two signatures prove; clipping about the own
     vector bounds it elsewhere.
 
     Parameters

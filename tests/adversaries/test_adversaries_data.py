@@ -71,7 +71,12 @@ def test_accomplices_ask_for_one_another_from_the_second_step_on():
         base = make_turn(step)
         for peer in MEMBERS:
             turn = Turn(
-                step, peer, base.roster, base.contributors, base.gradient_of, lambda p, _, s=step: asked.append((s, p))
+                step,
+                peer,
+                base.roster,
+                base.contributors,
+                base.gradient_of,
+                lambda p, _, s=step: asked.append((s, p)),
             )
             peers[peer].gradient(turn)
     assert asked == [(0, 1), (1, 1), (1, 2), (1, 5)]
@@ -135,7 +140,9 @@ def test_each_decision_is_the_first_parts_that_has_an_opinion():
 
 def test_parts_of_a_combination_share_its_schedule():
     attacks = [{"name": "sign_flip"}, {"name": "withhold_reveal"}]
-    peer = make_adversary("combine", {"attacks": attacks}, coalition=make_coalition(MEMBERS, N), start_step=3, period=2)
+    peer = make_adversary(
+        "combine", {"attacks": attacks}, coalition=make_coalition(MEMBERS, N), start_step=3, period=2
+    )
     lies = [step for step in range(7) if not peer.reveals(make_turn(step, 1))]
     flips = [step for step in range(7) if (peer.gradient(make_turn(step, 1)) != PROBLEM.gradient(step, 1)).any()]
     assert lies == flips == [3, 5]

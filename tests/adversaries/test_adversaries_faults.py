@@ -99,7 +99,9 @@ def test_a_dead_peer_is_waited_for_and_then_done_without(protocol):
 def test_junk_is_counted_and_slows_the_parts():
     _, calm = run()
     _, loud = run("adversaries=[{name: flooding, count: 1, params: {size_bytes: 3000000}}]")
-    junk = sum(row["sent_control_bytes"] for row in loud.peers) - sum(row["sent_control_bytes"] for row in calm.peers)
+    junk = sum(row["sent_control_bytes"] for row in loud.peers) - sum(
+        row["sent_control_bytes"] for row in calm.peers
+    )
     assert junk == pytest.approx(4 * 5 * 3_000_000, rel=0.01)  # steps × neighbours
     assert loud.summary["step_s"] > calm.summary["step_s"]
     np.testing.assert_array_equal(loud.params, calm.params)
@@ -108,7 +110,9 @@ def test_junk_is_counted_and_slows_the_parts():
 @pytest.mark.parametrize("protocol", ["all_reduce", "parameter_server"])
 def test_what_is_no_number_reaches_the_rule_and_is_left_out(protocol):
     """The mean of five: to the mean of six, NaN would be contagious and a zero would count."""
-    results = [run(f"adversaries=[{{name: {name}, peers: [1]}}]", protocol=protocol) for name in ("nan", "inf", "zero")]
+    results = [
+        run(f"adversaries=[{{name: {name}, peers: [1]}}]", protocol=protocol) for name in ("nan", "inf", "zero")
+    ]
     nan, inf, zero = [result for _, result in results]
     assert nan.completed
     assert np.isfinite(nan.params).all()

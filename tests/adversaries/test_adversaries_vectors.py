@@ -323,14 +323,19 @@ def test_carlini_wagner_passes_and_harms_more_than_the_straight_line(noise):
     rng = Rng(1).stream("rows")
     rows = (rng.standard_normal(300) + noise * rng.standard_normal((15, 300))).astype(np.float32)
     span = Span(gram_of(rows), 3)
-    found = span.most_harmful(0.95)
-    assert span.score(found)[0] <= 0.95 * span.limit
-    line = [np.full(15, (1.0 - t) / 15) for t in np.linspace(0.0, 4.0, 401)]
-    straight = max((span.harm(a) for a in line if span.score(a)[0] <= 0.95 * span.limit), default=-np.inf)
-    assert span.harm(found) > straight
-    x = found @ rows
-    nearest = np.sort(np.linalg.norm(rows - x, axis=1))[:3]
-    assert span.score(found)[0] == pytest.approx(nearest.mean(), rel=1e-4)
+
+    def judged(a):
+        along = span.gram @ a
+        return span.score(a, along)[0], span.harm(along)
+
+    score, harm = judged(span.most_harmful(0.95))
+    assert score <= 0.95 * span.limit * (1 + 1e-9)
+    line = [judged(np.full(15, (1.0 - t) / 15)) for t in np.linspace(0.0, 4.0, 401)]
+    assert harm > max((h for s, h in line if s <= 0.95 * span.limit), default=-np.inf)
+    x = span.most_harmful(0.95) @ rows.astype(np.float64)
+    assert score == pytest.approx(np.sort(np.linalg.norm(rows - x, axis=1))[:3].mean(), rel=1e-4)
+    apart = np.sort(np.linalg.norm(rows[:, None].astype(np.float64) - rows[None], axis=2), axis=1)
+    assert span.limit == pytest.approx(apart[:, 1:4].mean(axis=1).max(), rel=1e-4)
 
 
 # ---- gossip

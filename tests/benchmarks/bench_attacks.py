@@ -12,6 +12,8 @@ import time
 import numpy as np
 
 from adversaries import ADVERSARIES, make_adversary
+from adversaries.aggregation import AggregationShift
+from adversaries.data import DataAttack
 from simdfl.learning.poison import Poison
 from simdfl.peers.behaviour import Byzantine, Coalition, Turn
 from simdfl.rng import Rng
@@ -61,8 +63,8 @@ def main(n: int = 100, d: int = 100_000) -> None:
 
 
 def shapes_the_vector(attack: type[Byzantine]) -> bool:
-    """Return whether an attack makes its own vector."""
-    return attack.craft is not Byzantine.craft
+    """Return whether an attack computes on vectors, not on data alone."""
+    return attack.craft not in (Byzantine.craft, DataAttack.craft) and attack is not AggregationShift
 
 
 if __name__ == "__main__":

@@ -36,7 +36,9 @@ SEEDS = [bytes([i]) * 32 for i in range(6)]
 
 
 def make_engine(data: Dataset = FLAT, lanes: int = 4, own_states: bool = False) -> GradientEngine:
-    return GradientEngine(MODELS["mlp"](data.input_shape, 3, hidden=[12], lanes=lanes), data, 8, own_states=own_states)
+    return GradientEngine(
+        MODELS["mlp"](data.input_shape, 3, hidden=[12], lanes=lanes), data, 8, own_states=own_states
+    )
 
 
 def batch(data: Dataset, seed: bytes = SEEDS[0]) -> tuple[np.ndarray, np.ndarray]:
@@ -51,7 +53,10 @@ def batch(data: Dataset, seed: bytes = SEEDS[0]) -> tuple[np.ndarray, np.ndarray
 @pytest.mark.parametrize("lanes", [1, 4])
 @pytest.mark.parametrize("poison", POISONS, ids=repr)
 def test_honest_bits_do_not_change_in_poisoned_company(poison, lanes, own_states):
-    calm, attacked = make_engine(lanes=lanes, own_states=own_states), make_engine(lanes=lanes, own_states=own_states)
+    calm, attacked = (
+        make_engine(lanes=lanes, own_states=own_states),
+        make_engine(lanes=lanes, own_states=own_states),
+    )
     params = calm.model.init(RNG.stream("init"))
     state = calm.put(params)
     assert attacked.put(params) == state
@@ -88,7 +93,9 @@ def test_equal_poisons_are_one_request_and_are_computed_together():
             engine.request(state, seed, Stamp(1))
     engine.flush()
     assert (engine.stats.computed, engine.stats.served_from_memo, engine.stats.flushes) == (4, 4, 1)
-    assert engine.request(state, SEEDS[0], Stamp(2)).value() is not engine.request(state, SEEDS[0], Stamp(1)).value()
+    assert (
+        engine.request(state, SEEDS[0], Stamp(2)).value() is not engine.request(state, SEEDS[0], Stamp(1)).value()
+    )
 
 
 @pytest.mark.parametrize("poison", POISONS, ids=repr)
@@ -107,7 +114,9 @@ def changed(poison: Poison, data: Dataset = FLAT) -> tuple[list[int], list[int]]
     """Return which records and which labels of the batch a poison changes."""
     x, y = batch(data)
     poisoned, labels = poison.apply(x, y, data, SEEDS[0])
-    return np.flatnonzero((poisoned != x).reshape(8, -1).any(axis=1)).tolist(), np.flatnonzero(labels != y).tolist()
+    return np.flatnonzero((poisoned != x).reshape(8, -1).any(axis=1)).tolist(), np.flatnonzero(
+        labels != y
+    ).tolist()
 
 
 def test_labels_alone_leave_the_records_alone():

@@ -222,8 +222,9 @@ class Span:
         for step in range(STEPS):
             score, slope = self.score(a, along)
             yield a, score, self.harm(along)
-            pull = towards_mean / self.mean_norm + (c * slope if score > allowed else 0.0)
+            penalty = c if score > allowed else 0.0
+            pull = towards_mean / self.mean_norm + penalty * slope
             moved = self.gram @ pull
-            size = 0.2 * allowed * (1.0 - step / STEPS) / float(np.sqrt(max(pull @ moved, TINY)))
+            size = 0.2 * allowed * (1.0 - step / STEPS) / float(max(pull @ moved, TINY)) ** 0.5
             a, along = a - size * pull, along - size * moved
         yield a, self.score(a, along)[0], self.harm(along)

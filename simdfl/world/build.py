@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from adversaries import make_adversary, make_fault
 from contracts_model import Phase
 from simdfl.aggregation import make_rule
 from simdfl.chain.blockchain import Blockchain
@@ -18,15 +17,13 @@ from simdfl.crypto.signatures import Keypair
 from simdfl.errors import ProtocolAborted, UserError, unknown_name
 from simdfl.kernel import Environment
 from simdfl.kernel.actor import Life
-from simdfl.learning.data import DATASETS, Dataset
+from simdfl.learning.data import DATASETS
 from simdfl.learning.devices import DEVICES
 from simdfl.learning.gradients import GradientEngine, TrainingDivergedError
 from simdfl.learning.models import MODELS, Model
 from simdfl.learning.optimisers import make_optimiser
-from simdfl.learning.poison import Records
 from simdfl.learning.schedules import bind
 from simdfl.network import Network
-from simdfl.peers.behaviour import Behaviour, Coalition
 from simdfl.peers.peer import Messenger, Peer, Seat
 from simdfl.protocols import PROTOCOLS
 from simdfl.protocols.all_reduce import AllReducePeer
@@ -38,7 +35,7 @@ from simdfl.protocols.training import Training
 from simdfl.protocols.verified import VerifiedPeer
 from simdfl.rng import Rng
 from simdfl.scenario import Scenario
-from simdfl.scenario.adversary import PeerGroup
+from simdfl.world.cast import attack_goal, draw_byzantine, make_behaviours
 from simdfl.world.conditions import draw_conditions, draw_overlay
 from simdfl.world.manifest import (
     chain_profile,
@@ -131,7 +128,7 @@ def build(scenario: Scenario, progress: Progress | None = None) -> World:
     n = scenario.peers.count
     device = _shelf("peers.device", scenario.peers.device, DEVICES)
     training, notices = _make_training(scenario, rng)
-    groups = _draw_byzantine(scenario, rng)
+    groups = draw_byzantine(scenario, rng)
     byzantine = frozenset(peer for members in groups for peer in members)
     honest = frozenset(range(n)) - byzantine
     overlay = draw_overlay(scenario, byzantine, rng)
@@ -153,7 +150,7 @@ def build(scenario: Scenario, progress: Progress | None = None) -> World:
         section.validate_ms * 1e-3,
         scenario.chain.access_latency_ms * 1e-3,
     )
-    behaviours = _make_behaviours(scenario, rng, groups, training.engine.dataset.n_classes)
+    behaviours = make_behaviours(scenario, rng, groups, training.engine.dataset.n_classes)
     slowness = _draw_slowness(scenario, rng)
     keypairs = [Keypair.from_seed(rng.key("signing-key", peer)) for peer in range(n)]
     seats = [Seat(env, i, keypairs[i], behaviours[i], device, float(slowness[i]), network) for i in range(n)]
@@ -206,69 +203,6 @@ def learning_rate(scenario: Scenario) -> dict[str, Any]:
     schedule = optimiser.schedule
     ends = {"steps": scenario.protocol.steps} if schedule.name == "cosine" else {}
     return {"name": schedule.name, "initial": optimiser.learning_rate, **ends, **schedule.params}
-
-
-def _draw_byzantine(scenario: Scenario, rng: Rng) -> list[list[int]]:
-    """Draw who is Byzantine, group by group: never simply the first b."""
-    n = scenario.peers.count
-    both: list[PeerGroup] = [*scenario.adversaries, *scenario.faults]
-    named = {peer for group in both for peer in group.peers or ()}
-    order = [int(p) for p in rng.stream("byzantine").permutation(n) if int(p) not in named]
-    return _deal_out(scenario.adversaries, order, n)
-
-
-def _draw_failing(scenario: Scenario, rng: Rng, byzantine: frozenset[int]) -> list[list[int]]:
-    """Draw which honest peers fail, group by group."""
-    n = scenario.peers.count
-    named = {peer for group in scenario.faults for peer in group.peers or ()} | byzantine
-    order = [int(p) for p in rng.stream("failing").permutation(n) if int(p) not in named]
-    return _deal_out(scenario.faults, order, n)
-
-
-def _deal_out(groups: Sequence[PeerGroup], order: list[int], n: int) -> list[list[int]]:
-    """Return each group's peers: those it names, or the next of the drawn order."""
-    dealt = []
-    for group in groups:
-        if group.peers is not None:
-            dealt.append(sorted(group.peers))
-        else:
-            count = group.size(n)
-            dealt.append(sorted(order[:count]))
-            order = order[count:]
-    return dealt
-
-
-def _make_behaviours(scenario: Scenario, rng: Rng, groups: list[list[int]], n_classes: int) -> list[Behaviour]:
-    """Return one behaviour per peer; all Byzantine peers collude, whatever their group."""
-    behaviours: list[Behaviour] = [Behaviour() for _ in range(scenario.peers.count)]
-    everyone = frozenset(peer for members in groups for peer in members)
-    coalition_rng = Rng(int.from_bytes(rng.key("coalition")[:8], "little"))
-    coalition = Coalition(everyone, scenario.peers.count, n_classes, coalition_rng)
-    for group, members in zip(scenario.adversaries, groups):
-        for peer in members:
-            behaviours[peer] = make_adversary(
-                group.name,
-                group.params,
-                coalition=coalition,
-                start_step=group.start_step,
-                stop_step=group.stop_step,
-                period=group.period,
-            )
-    for fault, failing in zip(scenario.faults, _draw_failing(scenario, rng, everyone)):
-        schedule = {"start_step": fault.start_step, "stop_step": fault.stop_step, "period": fault.period}
-        for peer in failing:
-            behaviours[peer] = make_fault(fault.name, fault.params, **schedule)
-    return behaviours
-
-
-def attack_goal(behaviours: Sequence[Behaviour], dataset: Dataset) -> Records | None:
-    """Return the test records, with wanted labels, by which the attacks' success is measured, or None."""
-    goals = {goal for goal in (behaviour.goal() for behaviour in behaviours) if goal is not None}
-    records = [goal.goal(dataset) for goal in sorted(goals, key=repr)]
-    wanted = [pair for pair in records if pair is not None]
-    if not wanted:
-        return None
-    return np.concatenate([x for x, _ in wanted]), np.concatenate([y for _, y in wanted])
 
 
 def _draw_slowness(scenario: Scenario, rng: Rng) -> np.ndarray:

@@ -225,6 +225,6 @@ class Span:
             penalty = c if score > allowed else 0.0
             pull = towards_mean / self.mean_norm + penalty * slope
             moved = self.gram @ pull
-            size = 0.2 * allowed * (1.0 - step / STEPS) / float(max(pull @ moved, TINY)) ** 0.5
+            size = 0.2 * allowed * (1.0 - step / STEPS) / max(float(pull @ moved), TINY) ** 0.5
             a, along = a - size * pull, along - size * moved
         yield a, self.score(a, along)[0], self.harm(along)

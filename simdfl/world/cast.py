@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from adversaries import make_adversary, make_fault
+from simdfl.errors import UserError
 from simdfl.learning.data import Dataset
 from simdfl.learning.poison import Records
 from simdfl.peers.behaviour import Behaviour, Coalition
@@ -61,6 +62,8 @@ def make_behaviours(scenario: Scenario, rng: Rng, groups: list[list[int]], n_cla
                 stop_step=group.stop_step,
                 period=group.period,
             )
+    if scenario.protocol.name == "verified" and any(fault.name == "crash" for fault in scenario.faults):
+        raise UserError("faults: the verified protocol does not play a crash; use all_reduce or parameter_server")
     for fault, failing in zip(scenario.faults, _draw_failing(scenario, rng, everyone)):
         schedule = {"start_step": fault.start_step, "stop_step": fault.stop_step, "period": fault.period}
         for peer in failing:

@@ -144,6 +144,11 @@ def test_groups_that_cannot_be_are_one_sentence(override, sentence):
     assert sentence in str(caught.value)
 
 
+def test_the_verified_protocol_says_that_it_plays_no_crash():
+    with pytest.raises(UserError, match="does not play a crash"):
+        run("faults=[{name: crash, count: 1}]", "contracts.deal_s=120", protocol="verified")
+
+
 def test_a_peer_cannot_both_fail_and_lie():
     with pytest.raises(UserError, match="stands in another group too"):
         loads(RUN, "late", ["faults=[{name: late, peers: [1]}]", "adversaries=[{name: zero, peers: [1]}]"])

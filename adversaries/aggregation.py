@@ -200,8 +200,8 @@ class LyingNorm(Byzantine):
 class EquivocateAggregate(Byzantine):
     """Send every second peer another aggregated part than the one whose hash is on chain.
 
-    A part that does not match its posted hash counts as not sent: who got the wrong one fetches the right one from
-    the others.
+    A part that does not match its posted hash counts as not sent: who got the wrong one fetches the right one
+    from the others.
     """
 
     def aggregate_for(self, turn: Turn, receiver: int, value: np.ndarray) -> np.ndarray:

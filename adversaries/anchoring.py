@@ -10,8 +10,8 @@ from simdfl.peers.behaviour import Byzantine
 class FalseAnchor(Byzantine):
     """Sign and post an anchor with a wrong block hash.
 
-    Under ``epoch`` it never gets the signatures of more than half. Under ``dispute`` it stands until somebody shows
-    those signatures for the right one within the challenge window; then the poster loses its stake.
+    Under ``epoch`` it never gets the signatures of more than half. Under ``dispute`` it stands until somebody
+    shows those signatures for the right one within the challenge window; then the poster loses its stake.
     """
 
     def anchors(self, epoch: int, content: tuple[Any, ...]) -> tuple[Any, ...]:

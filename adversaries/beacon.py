@@ -107,7 +107,7 @@ class BadShare(Byzantine):
         """Make a recovery necessary."""
         return not (self.is_attacking(turn.step) and turn.peer == min(self.coalition.members))
 
-    def share(self, output: int, dealer: int, share: bytes) -> bytes | None:
+    def opened_share(self, output: int, dealer: int, share: bytes) -> bytes | None:
         """Change the last byte, which belongs to the proof's response."""
         return share[:-1] + bytes([share[-1] ^ 1]) if self.is_attacking(output - 1) else share
 
@@ -170,10 +170,10 @@ class BiasBeacon(SignFlip):
 class EarlyDecryption(SignFlip):
     """Decrypt the beacon before it opens, and flip the gradient's sign only where no honest validator will look.
 
-    It takes t accomplices: their decrypted shares give every dealer's secret. The protocol's model excludes that
-    (b < t), so with the default threshold the attack never knows anything and stays honest. With a lower
-    ``beacon.threshold_percent``, or beyond what packed sharings tolerate, it succeeds and is never caught: this is
-    outside the model, and shown so that everybody sees where the model ends.
+    It takes t accomplices: their decrypted shares give every dealer's secret. The protocol's model excludes
+    that (b < t), so with the default threshold the attack never knows anything and stays honest. With a lower
+    ``beacon.threshold_percent``, or beyond what packed sharings tolerate, it succeeds and is never caught: this
+    is outside the model, and shown so that everybody sees where the model ends.
 
     Parameters
     ----------

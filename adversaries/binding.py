@@ -12,10 +12,10 @@ import inspect
 import types
 import typing
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from simdfl.errors import UserError, nearest, unknown_name
-from simdfl.peers.behaviour import Byzantine
+from simdfl.peers.behaviour import Behaviour, Byzantine
 
 BASE = frozenset(inspect.signature(Byzantine).parameters)
 KINDS: dict[type, str] = {
@@ -27,15 +27,16 @@ KINDS: dict[type, str] = {
 }
 
 Hints = dict[str, Any]
+B = TypeVar("B", bound=Behaviour)
 
 
-def load_class(reference: str) -> type[Byzantine]:
+def load_class(reference: str, base: type[B]) -> type[B]:
     """Return the user's own class from ``"module:Class"``.
 
     Raises
     ------
     UserError
-        If the module cannot be imported, or has no such subclass of Byzantine.
+        If the module cannot be imported, or has no such subclass of `base`.
     """
     module_name, _, class_name = reference.partition(":")
     try:
@@ -49,13 +50,15 @@ def load_class(reference: str) -> type[Byzantine]:
     if found is None:
         known = [name for name, value in vars(module).items() if isinstance(value, type)]
         raise unknown_name(f"adversary {reference}", class_name, known)
-    if not (isinstance(found, type) and issubclass(found, Byzantine)):
-        raise UserError(f"adversary {reference}: must be a subclass of simdfl.peers.behaviour.Byzantine")
+    if not (isinstance(found, type) and issubclass(found, base)):
+        raise UserError(f"adversary {reference}: must be a subclass of {base.__module__}.{base.__name__}")
     return found
 
 
-def bind(name: str, adversary: type[Byzantine], params: Mapping[str, Any], base: Mapping[str, Any]) -> Byzantine:
-    """Return the adversary built with its own `params` and the `base` arguments of every adversary.
+def bind(
+    name: str, adversary: type[B], params: Mapping[str, Any], base: Mapping[str, Any], what: str = "adversary"
+) -> B:
+    """Return the adversary, or what else it is, built with its own `params` and the `base` arguments of all.
 
     Raises
     ------
@@ -66,18 +69,18 @@ def bind(name: str, adversary: type[Byzantine], params: Mapping[str, Any], base:
     for key, value in params.items():
         if key not in known:
             listed = f"known parameters: {', '.join(known)}" if known else "it takes none"
-            raise UserError(f"adversary {name}: unknown parameter {key!r}{nearest(key, known)}; {listed}")
-        _check_type(f"{name}.{key}", value, hints.get(key))
+            raise UserError(f"{what} {name}: unknown parameter {key!r}{nearest(key, known)}; {listed}")
+        _check_type(f"{what} {name}.{key}", value, hints.get(key))
     for key, parameter in known.items():
         if parameter.default is parameter.empty and key not in params:
-            raise UserError(f"adversary {name}: parameter {key!r} is missing")
+            raise UserError(f"{what} {name}: parameter {key!r} is missing")
     try:
         return adversary(**params, **base)
     except ValueError as error:
-        raise UserError(f"adversary {name}: {error}") from error
+        raise UserError(f"{what} {name}: {error}") from error
 
 
-def own_parameters(adversary: type[Byzantine]) -> tuple[dict[str, inspect.Parameter], Hints]:
+def own_parameters(adversary: type[Behaviour]) -> tuple[dict[str, inspect.Parameter], Hints]:
     """Return the parameters that are the attack's own, and their type hints as far as they can be read."""
     known: dict[str, inspect.Parameter] = {}
     hints: Hints = {}
@@ -109,7 +112,7 @@ def _check_type(where: str, value: Any, hint: Any) -> None:
     kinds = typing.get_args(hint) if is_union else (hint,)
     if all(kind in KINDS for kind in kinds) and not any(_fits(value, kind) for kind in kinds):
         allowed = " or ".join(KINDS[kind] for kind in kinds)
-        raise UserError(f"adversary {where}: must be {allowed}, got {value!r}")
+        raise UserError(f"{where}: must be {allowed}, got {value!r}")
 
 
 def _fits(value: Any, kind: type) -> bool:

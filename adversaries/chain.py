@@ -1,7 +1,7 @@
 """Attacks where blocks are made: censoring, front-running, and filling blocks with junk.
 
-The chain's proposers are drawn among the peers, as on a chain of their own; a Byzantine peer that proposes decides
-what is in its block.
+The chain's proposers are drawn among the peers, as on a chain of their own; a Byzantine peer that proposes
+decides what is in its block.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ REWARDED = frozenset(
     {"prove_equivocation", "prove_contradiction", "prove_bad_share", "dispute_dealing", "recover"}
 )
 """Calls whose sender is paid for a proof that everybody can copy from the mempool."""
-MOST_JUNK_BYTES = 120_000
+MOST_CALL_BYTES = 120_000
 
 
 class CensoringProposer(Byzantine):
@@ -47,7 +47,7 @@ class FrontRunningProposer(Byzantine):
 
 
 class BlockSpam(Byzantine):
-    """Fill blocks with junk: `calls` transactions a step, each with `junk_bytes` of calldata and a doubled tip.
+    """Fill blocks with junk: `calls` transactions a step, each with `call_bytes` of calldata and a doubled tip.
 
     The base fee rises by an eighth with every full block (EIP-1559) and the calldata floor (EIP-7623) makes junk
     dear, so the spammers pay for the delay; the report shows both.
@@ -55,17 +55,17 @@ class BlockSpam(Byzantine):
     Parameters
     ----------
     calls : int
-    junk_bytes : int
+    call_bytes : int
         At most 120,000: more does not fit into a transaction.
     """
 
-    def __init__(self, *, calls: int = 20, junk_bytes: int = 100_000, **base: Any) -> None:
+    def __init__(self, *, calls: int = 20, call_bytes: int = 100_000, **base: Any) -> None:
         super().__init__(**base)
         require_count("block_spam.calls", calls)
-        require(1 <= junk_bytes <= MOST_JUNK_BYTES, "block_spam.junk_bytes", junk_bytes, "from 1 to 120,000")
+        require(1 <= call_bytes <= MOST_CALL_BYTES, "block_spam.call_bytes", call_bytes, "from 1 to 120,000")
         self.calls = calls
-        self.junk_bytes = junk_bytes
+        self.call_bytes = call_bytes
 
     def spam(self, turn: Turn) -> list[int]:
         """Return the sizes of the junk calls to send now."""
-        return [self.junk_bytes] * self.calls if self.is_attacking(turn.step) else []
+        return [self.call_bytes] * self.calls if self.is_attacking(turn.step) else []

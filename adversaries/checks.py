@@ -26,3 +26,8 @@ def require_positive(name: str, value: float) -> None:
 def require_count(name: str, value: int) -> None:
     """Refuse a whole number below 1."""
     require(value >= 1, name, value, "at least 1")
+
+
+def require_share(name: str, value: float) -> None:
+    """Refuse a number that is not above 0 and at most 1."""
+    require(0 < value <= 1, name, value, "above 0 and at most 1")

@@ -96,9 +96,9 @@ class StakeGriefing(Byzantine):
     """Make others work in court at no risk: claim as a validator that the target showed nothing.
 
     Where gradients must be shown to be judged, nobody can tell who of the two is at fault, so the claim accuses
-    nobody: the target opens everything to everybody, all recompute, and the claimant loses nothing. The report's
-    court time and opened records are the damage. In jobs with public data and exact arithmetic nothing needs to be
-    shown, and the claim is an accusation like any other, which bans the claimant.
+    nobody: the target opens everything to everybody, all recompute, and the claimant loses nothing. The
+    report's court time and opened records are the damage. In jobs with public data and exact arithmetic nothing
+    needs to be shown, and the claim is an accusation like any other, which bans the claimant.
     """
 
     def claims_unshown(self, turn: Turn, target: int) -> bool:

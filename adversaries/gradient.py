@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from adversaries.checks import require_count, require_positive
+from adversaries.checks import require, require_count, require_positive
+from adversaries.crowd import mean_of, settings, shared
 from adversaries.targets import draw_victims
 from simdfl.peers.behaviour import Byzantine, Turn
 
 
 class SignFlip(Byzantine):
-    """Send ``-scale * g_i``: the own gradient, turned and amplified.
+    """Send ``-scale * g``: a gradient, turned and amplified; the own one, or the mean of the honest ones.
 
     Caught by a validator's recomputation (section 7 of the protocol). CenteredClip bounds the damage until
     then; the plain mean does not survive it.
@@ -22,20 +23,27 @@ class SignFlip(Byzantine):
     ----------
     scale : float
         Amplification; 1 is as long as an honest gradient.
+    of : str
+        ``own`` or ``mean``: what is turned.
 
     References
     ----------
     Gorbunov et al., "Secure distributed training at scale", ICML 2022, section 4.1 (scale 1000).
     """
 
-    def __init__(self, *, scale: float = 1000.0, **base: Any) -> None:
+    def __init__(self, *, scale: float = 1000.0, of: str = "own", **base: Any) -> None:
         super().__init__(**base)
         require_positive("sign_flip.scale", scale)
+        require(of in ("own", "mean"), "sign_flip.of", of, "own or mean")
         self.scale = scale
+        self.of = of
 
     def craft(self, turn: Turn) -> np.ndarray:
-        """Return -scale times the own gradient (d,)."""
-        return -self.scale * turn.own_gradient()
+        """Return -scale times the own gradient or the honest mean (d,)."""
+        if self.of == "own":
+            return -self.scale * turn.own_gradient()
+        key = (*settings(self), turn.step)
+        return shared(self.coalition, key, lambda: -self.scale * mean_of(turn.honest_gradients(self.coalition)))
 
 
 class RandomDirection(Byzantine):

@@ -16,8 +16,8 @@ class SybilJoin(SignFlip):
     """Join while the job runs, then send the gradient with its sign flipped.
 
     A Sybil must compute gradients that are checked and not used before it takes part, and put up a stake. With
-    ``works`` false it sends random vectors instead, to save the computation: a validator that looks finds that out
-    during the probation.
+    ``works`` false it sends random vectors instead, to save the computation: a validator that looks finds that
+    out during the probation.
 
     Parameters
     ----------
@@ -50,7 +50,11 @@ class SybilJoin(SignFlip):
         honest = turn.own_gradient()
         if self.works:
             return honest
-        return self.coalition.rng.stream("sybil", turn.peer, turn.step).standard_normal(len(honest)).astype(np.float32)
+        return (
+            self.coalition.rng.stream("sybil", turn.peer, turn.step)
+            .standard_normal(len(honest))
+            .astype(np.float32)
+        )
 
 
 class BanEvasion(SignFlip):

@@ -1,4 +1,7 @@
-"""Attacks by relays: what a Byzantine peer does not pass on. Gossip has other ways around as long as honest ones exist."""
+"""Attacks by relays.
+
+What a Byzantine peer does not pass on. Gossip has other ways around as long as honest ones exist.
+"""
 
 from __future__ import annotations
 

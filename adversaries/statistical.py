@@ -1,34 +1,18 @@
-"""Attacks computed from the honest gradients, shaped to pass robust rules.
-
-The statistics are taken over all contributors outside the coalition, in float64: accomplices know everything.
-All of them send one vector, computed once a step.
-"""
+"""Attacks along the mean and the spread of the honest gradients: inner products, small shifts, inverses."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 
 from adversaries.checks import require_positive
-from simdfl.peers.behaviour import Byzantine, Coalition, Turn
+from adversaries.crowd import CrowdAttack, mean_of, members, moments
+from simdfl.peers.behaviour import Turn
 
 
-def shared(coalition: Coalition, key: tuple[Any, ...], compute: Callable[[], np.ndarray]) -> np.ndarray:
-    """Return the coalition's vector (d,) float32 under `key`, read-only."""
-
-    def freeze() -> np.ndarray:
-        vector = compute().astype(np.float32)
-        vector.flags.writeable = False
-        return vector
-
-    vector: np.ndarray = coalition.once(key, freeze)
-    return vector
-
-
-class InnerProductManipulation(Byzantine):
+class InnerProductManipulation(CrowdAttack):
     """Send ``-epsilon * mean`` of the honest gradients: turn the inner product with the true gradient.
 
     A small epsilon hides among honest vectors and still pulls a rule that averages below zero or stalls it; a
@@ -38,6 +22,8 @@ class InnerProductManipulation(Byzantine):
     ----------
     epsilon : float
         Length in units of the honest mean; 0.1 and 0.6 are usual.
+    knowledge : str
+        See :class:`~adversaries.crowd.CrowdAttack`.
 
     References
     ----------
@@ -50,17 +36,12 @@ class InnerProductManipulation(Byzantine):
         require_positive("ipm.epsilon", epsilon)
         self.epsilon = epsilon
 
-    def craft(self, turn: Turn) -> np.ndarray:
-        """Return -epsilon times the honest mean (d,)."""
-
-        def compute() -> np.ndarray:
-            honest = turn.honest_gradients(self.coalition)
-            return np.asarray(-self.epsilon * honest.mean(axis=0, dtype=np.float64))
-
-        return shared(self.coalition, ("ipm", self.epsilon, turn.step), compute)
+    def vector(self, rows: np.ndarray, turn: Turn) -> np.ndarray:
+        """Return -epsilon times the mean (d,)."""
+        return -self.epsilon * mean_of(rows)
 
 
-class LittleIsEnough(Byzantine):
+class LittleIsEnough(CrowdAttack):
     """Send ``mean - z * std``, coordinate by coordinate over the honest gradients (ALIE).
 
     The shift stays within the honest spread, so that enough honest vectors lie beyond it for a rule to believe
@@ -72,6 +53,8 @@ class LittleIsEnough(Byzantine):
     ----------
     z : float or None
         Standard deviations; None is :func:`largest_hidden_shift` for the contributors of the step.
+    knowledge : str
+        See :class:`~adversaries.crowd.CrowdAttack`.
 
     References
     ----------
@@ -85,21 +68,44 @@ class LittleIsEnough(Byzantine):
             require_positive("alie.z", z)
         self.z = z
 
-    def craft(self, turn: Turn) -> np.ndarray:
-        """Return the honest mean less z honest standard deviations (d,)."""
-
-        def compute() -> np.ndarray:
-            honest = turn.honest_gradients(self.coalition)
-            mean, std = honest.mean(axis=0, dtype=np.float64), honest.std(axis=0, dtype=np.float64)
-            return np.asarray(mean - self._deviations(turn) * std)
-
-        return shared(self.coalition, ("alie", self.z, turn.step), compute)
+    def vector(self, rows: np.ndarray, turn: Turn) -> np.ndarray:
+        """Return the mean less z standard deviations (d,)."""
+        mean, std = moments(rows)
+        return mean - self._deviations(turn) * std
 
     def _deviations(self, turn: Turn) -> float:
         if self.z is not None:
             return self.z
-        n_liars = sum(peer in self.coalition.members for peer in turn.contributors)
-        return largest_hidden_shift(len(turn.contributors), n_liars)
+        return largest_hidden_shift(len(turn.contributors), len(members(self.coalition, turn)))
+
+
+class Inverse(CrowdAttack):
+    """Send ``-(scale n + h) / b * mean`` of the h honest gradients: the mean of all n is then ``-scale * mean``.
+
+    The b accomplices first cancel the honest sum and then put its inverse in its place: what one liar can do to
+    any linear rule. Rules that are not linear lose it by its length; caught by a validator's recomputation.
+
+    Parameters
+    ----------
+    scale : float
+        Length of the plain mean after the attack, in units of the honest mean.
+    knowledge : str
+        See :class:`~adversaries.crowd.CrowdAttack`.
+
+    References
+    ----------
+    Blanchard, El Mhamdi, Guerraoui, Stainer, "Machine learning with adversaries", NIPS 2017, lemma 1.
+    """
+
+    def __init__(self, *, scale: float = 1.0, **base: Any) -> None:
+        super().__init__(**base)
+        require_positive("inverse.scale", scale)
+        self.scale = scale
+
+    def vector(self, rows: np.ndarray, turn: Turn) -> np.ndarray:
+        """Return the vector (d,) that turns the plain mean around."""
+        n, b = len(turn.contributors), len(members(self.coalition, turn))
+        return -(self.scale * n + n - b) / b * mean_of(rows)
 
 
 def largest_hidden_shift(n: int, b: int) -> float:

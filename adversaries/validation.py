@@ -35,8 +35,8 @@ class SilentValidator(Byzantine):
 class ColludingValidator(Byzantine):
     """Attest that accomplices are right, whatever they sent, and be honest in everything else.
 
-    Every adversary does so; this one does nothing beside. It is found when CheckAveraging exposes what it covered,
-    or by a canary of an accomplice's, which there are none of: until then cover is free.
+    Every adversary does so; this one does nothing beside. It is found when CheckAveraging exposes what it
+    covered, or by a canary of an accomplice's, which there are none of: until then cover is free.
     """
 
 

@@ -1,7 +1,8 @@
 """Anchor: what a job puts on a base chain when its steps run among the peers themselves (PROTOCOL section 9).
 
-The peers' own channel executes the job's contracts; the base chain holds the stakes and, once an epoch, the hash of
-the channel's block with the peers banned so far. In the last epoch the anchor also says who gets how much.
+The peers' own channel executes the job's contracts; the base chain holds the stakes and, once an epoch, the
+hash of the channel's block with the peers banned so far. In the last epoch the anchor also says who gets how
+much.
 
 Two policies. *Quorum*: an anchor carries the signatures of more than half of the members. *Optimistic* (EthDKG's
 pattern): one member posts it alone, and more than half of the members can replace it within the challenge window;
@@ -67,7 +68,14 @@ class Anchor(Contract):
 
     @external
     def anchor(
-        self, ctx: Context, epoch: Uint, root: Bytes32, bans: Bytes, amounts: Uints, signers: Uints, proofs: BytesList
+        self,
+        ctx: Context,
+        epoch: Uint,
+        root: Bytes32,
+        bans: Bytes,
+        amounts: Uints,
+        signers: Uints,
+        proofs: BytesList,
     ) -> None:
         """Anchor an epoch with the signatures of more than half of the members."""
         self._member(ctx)
@@ -86,7 +94,14 @@ class Anchor(Contract):
 
     @external
     def challenge(
-        self, ctx: Context, epoch: Uint, root: Bytes32, bans: Bytes, amounts: Uints, signers: Uints, proofs: BytesList
+        self,
+        ctx: Context,
+        epoch: Uint,
+        root: Bytes32,
+        bans: Bytes,
+        amounts: Uints,
+        signers: Uints,
+        proofs: BytesList,
     ) -> None:
         """Replace what one member posted by what more than half of the members sign; the poster is slashed."""
         self._member(ctx)
@@ -101,7 +116,14 @@ class Anchor(Contract):
         ctx.emit(self.name, "Challenged", epoch=epoch, peer=poster)
 
     def _require_quorum(
-        self, ctx: Context, epoch: int, root: bytes, bans: bytes, amounts: Uints, signers: Uints, proofs: BytesList
+        self,
+        ctx: Context,
+        epoch: int,
+        root: bytes,
+        bans: bytes,
+        amounts: Uints,
+        signers: Uints,
+        proofs: BytesList,
     ) -> None:
         ctx.require(len(signers) == len(proofs) == len(set(signers)), "one signature a signer")
         ctx.require(2 * len(signers) > self.terms.n_founders, "no quorum")
@@ -145,7 +167,5 @@ class AnchorJob(Deployment):
 
     def deploy(self) -> tuple[Contract, ...]:
         """Make the anchor contract."""
-        self.anchor = Anchor(
-            "anchor", self.machine, self.terms, self.treasury, self.is_optimistic, self.window_s
-        )
+        self.anchor = Anchor("anchor", self.machine, self.terms, self.treasury, self.is_optimistic, self.window_s)
         return (self.anchor,)

@@ -183,9 +183,7 @@ class StepLedger(Contract):
         self.state["attempt"] = 0
         self._enter_phase(ctx, Phase.COMMIT, self.terms.commit_s)
 
-    def _draw(
-        self, ctx: Context, step: int, randomness: bytes, roster: int, seated: int, checkable: int
-    ) -> None:
+    def _draw(self, ctx: Context, step: int, randomness: bytes, roster: int, seated: int, checkable: int) -> None:
         """Draw who validates whom; who is seated in this very step knows nothing of the one before."""
         count = self.terms.validators
         ctx.meter.charge(2 * count * SHA256_BASE_GAS)

@@ -1,8 +1,8 @@
 """Registry: peers, their beacon keys, their standing.
 
-A peer is addressed by its index in the manifest's list of members. It leaves by its own will, by ejection (a missed
-deadline or an elimination: nobody can prove malice, the deposit stays its own) or by a ban (a proof or a verdict:
-the deposit is slashed). Removal takes effect when the next step opens.
+A peer is addressed by its index in the manifest's list of members. It leaves by its own will, by ejection (a
+missed deadline or an elimination: nobody can prove malice, the deposit stays its own) or by a ban (a proof or a
+verdict: the deposit is slashed). Removal takes effect when the next step opens.
 
 Who joins late, or comes back after an ejection, is on *probation*: it must compute gradients that are checked and
 not used, so that a Sybil pays in computation. When it has made enough of them it is admitted to the next epoch,
@@ -88,8 +88,8 @@ class Registry(Contract):
         """Join with a beacon key, its proof of possession and the deposit.
 
         Reverts when registration is over, the deposit is not exact, the sender is not invited or registered
-        already, the key is known or the proof fails. The dealing opens when the last founder has registered. Where
-        the job has a probation, members may also register while it runs.
+        already, the key is known or the proof fails. The dealing opens when the last founder has registered.
+        Where the job has a probation, members may also register while it runs.
         """
         is_late = self.counters["closed"] != 0
         can_join = not is_late or (self.terms.probation_steps and self.driver.is_running())
@@ -162,7 +162,10 @@ class Registry(Contract):
         return index
 
     def admit(self, ctx: Context) -> int:
-        """Admit candidates whose probation is over to the epoch that is being dealt; return them as a bit mask."""
+        """Admit candidates whose probation is over to the epoch that is being dealt.
+
+        Return them as a bit mask.
+        """
         if not self.terms.probation_steps:
             return 0
         self.enter()

@@ -44,13 +44,14 @@ class Terms:
     seconds of block timestamps; ``validators`` is m, ``tolerance`` is the V2 bound per contributor in units of
     2^-40; ``epoch_outputs`` is how many beacon outputs one batch of dealings covers.
 
-    ``withheld`` is what becomes of withheld secrets. ``threshold_percent`` sets the threshold t = ceil(n percent /
-    100) of unpacked sharings; ``tolerated_percent``, where it is not zero, the share of colluding receivers that
-    packed sharings withstand (ALBATROSS). ``jury_size`` jurors drawn by the beacon decide a case, or all peers if
-    zero. ``canary_permille`` of all commitments are planted canaries. ``shows`` says that a gradient
-    must be shown to be judged, by its maker, who can refuse. ``probation_steps`` gradients are checked
-    and not used before somebody who joins late takes part (0: nobody joins late). ``assumed_byzantine`` is how many
-    liars the job was set up against; it ends when they could be a majority (None: it does not watch that).
+    ``withheld`` is what becomes of withheld secrets. ``threshold_percent`` sets the threshold t = ceil(n
+    percent / 100) of unpacked sharings; ``tolerated_percent``, where it is not zero, the share of colluding
+    receivers that packed sharings withstand (ALBATROSS). ``jury_size`` jurors drawn by the beacon decide a
+    case, or all peers if zero. ``canary_permille`` of all commitments are planted canaries. ``shows`` says that
+    a gradient must be shown to be judged, by its maker, who can refuse. ``probation_steps`` gradients are
+    checked and not used before somebody who joins late takes part (0: nobody joins late). ``assumed_byzantine``
+    is how many liars the job was set up against; it ends when they could be a majority (None: it does not watch
+    that).
     """
 
     job_digest: bytes

@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import networkx as nx
@@ -23,6 +23,8 @@ import numpy as np
 
 from adversaries import bind, make_adversary
 from simdfl.errors import UserError
+from simdfl.learning.data import Dataset, make_synthetic
+from simdfl.learning.poison import Poison
 from simdfl.peers.behaviour import Behaviour, Byzantine, Coalition, GradientSource, Turn
 from simdfl.rng import Rng
 
@@ -64,22 +66,30 @@ class LeastSquares:
         """Entries d of a gradient."""
         return self.n_features * self.n_classes
 
-    def gradient(self, step: int, peer: int, label_map: tuple[int, ...] | None = None) -> np.ndarray:
-        """Return the gradient (d,) float32 that `peer` owes in `step`, on mapped labels if a map is given."""
+    @cached_property
+    def data(self) -> Dataset:
+        """Records from which a poison takes its substitutes."""
+        return make_synthetic(Rng(self.seed).stream("data"), dim=self.n_features, n_classes=self.n_classes)
+
+    def gradient(self, step: int, peer: int, poison: Poison | None = None) -> np.ndarray:
+        """Return the gradient (d,) float32 that `peer` owes in `step`, its batch poisoned first if asked."""
         weights = Rng(self.seed).stream("weights").standard_normal((self.n_features, self.n_classes))
         records = Rng(self.seed).stream("batch", step, peer)
         features = records.standard_normal((self.batch, self.n_features))
         labels = records.integers(self.n_classes, size=self.batch)
-        mapped = labels if label_map is None else np.asarray(label_map)[labels]
-        error = features @ weights - np.eye(self.n_classes)[mapped]
+        if poison is not None:
+            x, y = _read_only(features.astype(np.float32)), _read_only(labels.astype(np.int32))
+            poisoned, labels = poison.apply(x, y, self.data, Rng(self.seed).key("batch", step, peer))
+            features = features if poisoned is x else poisoned.astype(np.float64)
+        error = features @ weights - np.eye(self.n_classes)[labels]
         return (features.T @ error / self.batch).reshape(-1).astype(np.float32)
 
     def source(self, step: int) -> GradientSource:
         """Return all peers' gradients of a step, each computed once and read-only, as a run hands them out."""
 
         @cache
-        def gradient_of(peer: int, label_map: tuple[int, ...] | None = None) -> np.ndarray:
-            return _read_only(self.gradient(step, peer, label_map))
+        def gradient_of(peer: int, poison: Poison | None = None) -> np.ndarray:
+            return _read_only(self.gradient(step, peer, poison))
 
         return gradient_of
 
@@ -126,7 +136,7 @@ def make_turn(
 
 MEMBERS, N_PEERS, HONEST = (1, 2, 5), 9, (0, 3, 4, 6, 7, 8)
 START_STEP, STOP_STEP, PERIOD, STEPS = 3, 9, 2, 11
-OF_CONTRIBUTORS = ("gradient", "other_gradient", "report", "sends_report", "complains")
+OF_CONTRIBUTORS = ("gradient", "vector_for", "other_gradient", "report", "sends_report", "complains")
 OF_CASES = ("votes", "opens_parts")
 
 Judge = Callable[[Any], str | None]
@@ -218,7 +228,8 @@ def _answer(name: str, question: _Question, behaviour: Byzantine) -> Any:
         hint = "; it must copy an array before it changes it" if "read-only" in str(error) else ""
         raise AssertionError(f"{_where(name, question)} raised {type(error).__name__}: {error}{hint}") from error
     _assert(_plain(question.arguments) == before, f"{_where(name, question)} changed its inputs; copy them first")
-    wanted = question.judge(answer)
+    can_be_infinite = question.name == "gradient" and not behaviour.sends_finite
+    wanted = question.judge(np.nan_to_num(answer) if can_be_infinite else answer)
     _assert(wanted is None, f"{_where(name, question)} must be {wanted}, got {_short(answer)}")
     return _plain(answer)
 
@@ -240,7 +251,12 @@ def _script(turn: Turn) -> Iterator[tuple[str, tuple[Any, ...], Judge]]:
     verdicts = ((b"", b"", b""), (b"\x01", b"", b""))
     case = {"case": 1, "kind": 2, "step": turn.step, "target": 0, "accuser": 3, "deadline": 600}
 
+    yield "has_crashed", (), _boolean
+    yield "slowness", (), _number
+    yield "delay_s", (), _number
+    yield "junk_bytes", (), _number
     yield "gradient", (), _like(gradient)
+    yield from (("vector_for", (receiver, gradient), _like(gradient)) for receiver in HONEST)
     yield "other_gradient", (), _optional(_like(gradient))
     yield from (("sends_part", (receiver,), _boolean) for receiver in HONEST)
     yield from (("eliminates", (missing,), _peers_of(turn)) for missing in ([], [HONEST[2]]))
@@ -280,6 +296,11 @@ def _reason(step: int) -> str:
 
 def _boolean(answer: Any) -> str | None:
     return None if isinstance(answer, (bool, np.bool_)) else "True or False"
+
+
+def _number(answer: Any) -> str | None:
+    is_number = isinstance(answer, (int, float)) and not isinstance(answer, bool)
+    return None if is_number and 0 <= answer < math.inf else "a finite number of at least 0"
 
 
 def _like(model: np.ndarray) -> Judge:

@@ -1,4 +1,4 @@
-"""The peers' own channel: blocks without a chain, made by the peers in turn and certified by more than half of them.
+"""The peers' own channel: blocks without a chain, made by the peers in turn and certified by more than half.
 
 Under the anchoring policies ``epoch`` and ``dispute`` the steps do not wait for a blockchain. Calls are gossiped;
 in every round the next peer of the roster gossips a block of those that it has heard of; everybody executes it
@@ -6,9 +6,9 @@ and sends the proposer a signed vote; the proposer gossips the certificate, and 
 only on a certified one, so with an honest majority and timely messages there is one history. What it lacks: it
 stops when more than half are gone or the network is split, and a proposer may leave calls out for a round.
 
-Messages are those of a linear-communication BFT protocol (HotStuff, Yin et al., PODC 2019, section 4) with a quorum
-of a majority, which needs synchrony (Abraham et al., *Sync HotStuff*, S&P 2020); view changes are left out: a
-silent proposer's round passes without a block.
+Messages are those of a linear-communication BFT protocol (HotStuff, Yin et al., PODC 2019, section 4) with a
+quorum of a majority, which needs synchrony (Abraham et al., *Sync HotStuff*, S&P 2020); view changes are left
+out: a silent proposer's round passes without a block.
 """
 
 from __future__ import annotations

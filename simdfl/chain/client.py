@@ -113,7 +113,13 @@ class ChainClient:
         self._chain.post(Message("TX", transaction.nonce, self.peer, transaction, size, Traffic.CHAIN))
 
     def sign(
-        self, contract: str, function: str, args: tuple[Any, ...], value_wei: int, gas_limit: int | None, tips: int
+        self,
+        contract: str,
+        function: str,
+        args: tuple[Any, ...],
+        value_wei: int,
+        gas_limit: int | None,
+        tips: int,
     ) -> Transaction:
         """Return the signed call; fees are bid so that ordinary base fee changes pass."""
         if gas_limit is None:

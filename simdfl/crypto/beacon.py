@@ -170,7 +170,9 @@ class BeaconScheme(RandomBeacon):
         except CryptoError:
             return False
         key = (context, sha256(b"".join(receivers)), threshold, transcript)
-        return inside == commitment and self._verdicts.get(key, lambda: self._verify(*key[:1], receivers, *key[2:]))
+        return inside == commitment and self._verdicts.get(
+            key, lambda: self._verify(context, receivers, threshold, transcript)
+        )
 
     def _verify(self, context: bytes, receivers: Sequence[bytes], threshold: int, transcript: bytes) -> bool:
         return self.sharing.verify(self.group, context, self._keys(receivers), threshold, transcript)
@@ -253,14 +255,15 @@ class BeaconScheme(RandomBeacon):
 class CommitScheme(RandomBeacon):
     """A beacon of hash commitments: whoever does not open cannot be replaced.
 
-    A transcript *is* its commitment, H(context, secret): bound to job, output and dealer, so that copying somebody
-    else's is of no use. What follows a withheld secret is the contract's policy: ``commit_reveal`` removes the
-    withholder and tosses again (BTARD), ``randao`` skips it. ``ideal`` has no dealers at all.
+    A transcript *is* its commitment, H(context, secret): bound to job, output and dealer, so that copying
+    somebody else's is of no use. What follows a withheld secret is the contract's policy: ``commit_reveal``
+    removes the withholder and tosses again (BTARD), ``randao`` skips it. ``ideal`` has no dealers at all.
 
     References
     ----------
     .. [1] Blum, *Coin flipping by telephone*, CRYPTO 1981.
-    .. [2] Gorbunov et al., *Secure distributed training at scale*, ICML 2022, appendix (multi-party coin tossing).
+    .. [2] Gorbunov et al., *Secure distributed training at scale*, ICML 2022, appendix (multi-party coin
+    tossing).
     """
 
     def deal(self, context: bytes, receivers: Sequence[bytes], threshold: int, seed: bytes) -> Dealing:

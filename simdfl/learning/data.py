@@ -2,7 +2,7 @@
 
 All peers hold the same records; a batch is named by a public seed (``sampling``), and the Merkle root of
 the records stands in the job manifest, so that any outsider can recompute any gradient. Left out: private
-shards; a peer that lies about its data does so through a label map (``gradients``).
+shards; a peer that lies about its data does so through a poison (``poison``).
 """
 
 from __future__ import annotations

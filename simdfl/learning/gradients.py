@@ -2,10 +2,14 @@
 
 A peer asks for a gradient and gets a handle; nothing is computed. When any handle is read, everything
 asked for so far runs in batches of exactly K lanes, short batches being filled up with record 0. A value is
-a pure function of its key (state digest, batch seed, label map) and of the engine's configuration: not of
+a pure function of its key (state digest, batch seed, poison) and of the engine's configuration: not of
 the lane, of the other lanes, of the filling or of the order of flushes. A validator's recomputation is
 therefore bit-equal to the contributor's gradient, and the second request for a key costs nothing here (its
 *simulated* time is charged elsewhere).
+
+A poisoned request (``poison``) that changes labels alone is computed like any other. One with records of its
+own is computed in a batch apart, by an executable of its own: it cannot move a bit of an honest gradient, and
+runs without an attacker never compile it.
 
 Bits depend on ``model.lanes``, `own_states`, `batch_size`, the device and the number of threads: these
 belong in the run's arithmetic class.
@@ -28,10 +32,10 @@ from simdfl.learning import kernels
 from simdfl.learning.data import Dataset
 from simdfl.learning.handles import EngineStats, Evaluation, GradientHandle, Slot
 from simdfl.learning.models import Model
+from simdfl.learning.poison import Poison, Records
 from simdfl.learning.sampling import batch_indices
 
-LabelMap = tuple[int, ...]
-Key = tuple[bytes, bytes, LabelMap | None]
+Key = tuple[bytes, bytes, Poison | None]
 
 
 class TrainingDivergedError(SimdflError):
@@ -92,6 +96,11 @@ class GradientEngine:
         self._data = jax.device_put(dataset.x_train)
         self._test = jax.device_put((dataset.x_test, dataset.y_test))
 
+    @property
+    def batch_bytes(self) -> int:
+        """Return the size of one batch of records with their labels, uncompressed."""
+        return self.batch_size * (self.dataset.x_train[0].nbytes + self.dataset.y_train[0].nbytes)
+
     def put(self, params: np.ndarray) -> bytes:
         """Register parameters (d,) and return their digest, SHA-256 of their canonical float32 bytes.
 
@@ -112,7 +121,7 @@ class GradientEngine:
         _touch(self._states, state, self._n_states)
         return state
 
-    def request(self, state: bytes, seed: bytes, label_map: LabelMap | None = None) -> GradientHandle:
+    def request(self, state: bytes, seed: bytes, poison: Poison | None = None) -> GradientHandle:
         """Ask for the gradient of the batch named by `seed` at a registered state.
 
         Parameters
@@ -121,8 +130,8 @@ class GradientEngine:
             Digest from :meth:`put`.
         seed : bytes
             Public batch seed.
-        label_map : tuple of int, optional
-            Label y is taken for ``label_map[y]`` (a peer that lies about its labels).
+        poison : Poison, optional
+            What to do to the batch first (a peer that lies about its data).
 
         Raises
         ------
@@ -130,12 +139,12 @@ class GradientEngine:
             If the state was never put, or is dropped from the cache and the gradient not remembered.
         """
         self.stats.requested += 1
-        key = (state, seed, label_map)
+        key = (state, seed, poison)
         slot = self._memo.get(key)
         if slot is not None:
             self.stats.served_from_memo += 1
         else:
-            slot = self._memo[key] = self._new_slot(state, seed, label_map)
+            slot = self._memo[key] = self._new_slot(state, seed, poison)
             self._pending.append(slot)
         _touch(self._memo, key, self._capacity)
         return GradientHandle(self.flush, slot)
@@ -154,6 +163,11 @@ class GradientEngine:
         """Return accuracy and loss of parameters (d,) on the test records."""
         accuracy, loss = kernels.score(self.model, params, *self._test)
         return Evaluation(float(accuracy), float(loss))
+
+    def success(self, params: np.ndarray, goal: Records) -> float:
+        """Return the share of an attacker's records that parameters (d,) label as it wishes; NaN of none."""
+        x, wanted = goal
+        return float(kernels.score(self.model, params, x, wanted)[0]) if len(wanted) else float("nan")
 
     def self_test(self, rng: np.random.Generator) -> str | None:
         """Check lane independence for this model on this machine; on failure use one lane.
@@ -179,31 +193,28 @@ class GradientEngine:
         name = self.model.name
         return f"gradients of model {name!r} depend on their lane here: computed one at a time (was {lanes})"
 
-    def _new_slot(self, state: bytes, seed: bytes, label_map: LabelMap | None) -> Slot:
+    def _new_slot(self, state: bytes, seed: bytes, poison: Poison | None) -> Slot:
         if state not in self._states:
             raise KeyError(
                 f"state {state.hex()[:16]} is not registered or was dropped; put() it before the request"
             )
         indices = batch_indices(seed, self.dataset.n_train, self.batch_size).astype(np.int32)
-        labels = self.dataset.y_train[indices]
-        if label_map is not None:
-            labels = self._map_labels(labels, label_map)
+        labels, x = self.dataset.y_train[indices], None
+        if poison is not None:
+            right = self.dataset.x_train[indices]
+            poisoned, labels = poison.apply(right, labels, self.dataset, seed)
+            x = None if poisoned is right else poisoned
         self._states.move_to_end(state)
-        return Slot(self._states[state], state, indices, labels)
-
-    def _map_labels(self, labels: np.ndarray, label_map: LabelMap) -> np.ndarray:
-        n_classes = self.dataset.n_classes
-        if len(label_map) != n_classes or not all(0 <= label < n_classes for label in label_map):
-            raise UserError(f"label map: needs {n_classes} labels 0 to {n_classes - 1}, got {label_map}")
-        return np.asarray(label_map, dtype=np.int32)[labels]
+        return Slot(self._states[state], state, indices, labels, x)
 
     def _groups(self, pending: list[Slot]) -> Sequence[list[Slot]]:
-        if self.own_states:
-            return [pending]
-        by_state: dict[bytes, list[Slot]] = {}
+        """Return what is computed together; slots with records of their own stay among themselves."""
+        groups: dict[bytes | None, list[Slot]] = {}
         for slot in pending:
-            by_state.setdefault(slot.state, []).append(slot)
-        return list(by_state.values())
+            if slot.x is None:
+                groups.setdefault(None if self.own_states else slot.state, []).append(slot)
+        given = [slot for slot in pending if slot.x is not None]
+        return [*groups.values(), given] if given else list(groups.values())
 
     def _run(self, slots: list[Slot]) -> tuple[np.ndarray, np.ndarray]:
         """Return losses (K,) and gradients (K, d) of up to K slots."""
@@ -212,12 +223,21 @@ class GradientEngine:
         for lane, slot in enumerate(slots):
             indices[lane], labels[lane] = slot.indices, slot.labels
         params = [slot.params for slot in slots]
-        if self.own_states:
-            filled = tuple(params + params[:1] * (self.model.lanes - len(slots)))
+        filled = tuple(params + params[:1] * (self.model.lanes - len(slots)))
+        if slots[0].x is not None:
+            losses, gradients = kernels.given_gradients(self.model, filled, self._fill(slots), labels)
+        elif self.own_states:
             losses, gradients = kernels.own_gradients(self.model, filled, self._data, indices, labels)
         else:
             losses, gradients = kernels.shared_gradients(self.model, params[0], self._data, indices, labels)
         return np.asarray(losses), np.asarray(gradients)
+
+    def _fill(self, slots: list[Slot]) -> np.ndarray:
+        """Return the slots' own records (K, batch, *shape), free lanes zero."""
+        x = np.zeros((self.model.lanes, self.batch_size, *self.dataset.input_shape), dtype=np.float32)
+        for lane, slot in enumerate(slots):
+            x[lane] = slot.x
+        return x
 
     def _compute(self, slots: list[Slot]) -> None:
         losses, gradients = self._run(slots)
@@ -227,7 +247,7 @@ class GradientEngine:
             slot.gradient = gradients[lane] if full else gradients[lane].copy()
             slot.gradient.setflags(write=False)
             slot.loss = float(losses[lane])
-            slot.params = None
+            slot.params = slot.x = None
         self.stats.computed += len(slots)
 
 

@@ -29,12 +29,16 @@ class Evaluation:
 
 @dataclass(eq=False)
 class Slot:
-    """One gradient, asked for or computed; it holds its state until then, whatever the caches drop."""
+    """One gradient, asked for or computed; it holds its state until then, whatever the caches drop.
+
+    ``x`` are records (batch, *shape) of its own, in place of those at ``indices``.
+    """
 
     params: Array | None
     state: bytes
     indices: np.ndarray
     labels: np.ndarray
+    x: np.ndarray | None = None
     gradient: np.ndarray | None = None
     loss: float = float("nan")
 

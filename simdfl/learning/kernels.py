@@ -56,6 +56,14 @@ def own_gradients(
     return _lanes(model, stacked, 0, data[indices], labels)
 
 
+@partial(jax.jit, static_argnames="model")
+def given_gradients(model: Model, params: tuple[Array, ...], x: Array, labels: Array) -> tuple[Array, Array]:
+    """Compute K gradients, each at its own state and on records of its own, x : (K, batch, *shape)."""
+    pieces = [model.unflatten(flat) for flat in params]
+    stacked = tuple(jnp.stack(same) for same in zip(*pieces))
+    return _lanes(model, stacked, 0, x, labels)
+
+
 def _lanes(model: Model, pieces: tuple[Array, ...], axis: int | None, x: Array, y: Array) -> tuple[Array, Array]:
     gradient: Any = jax.value_and_grad(partial(cross_entropy, model))
     if len(y) == 1:  # no vmap: it makes convolutions slow on a CPU

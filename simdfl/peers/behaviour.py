@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
+from simdfl.learning.poison import Poison
 from simdfl.memo import Memo
 from simdfl.rng import Rng
 
@@ -20,8 +21,8 @@ from simdfl.rng import Rng
 class GradientSource(Protocol):
     """Where a turn gets honest gradients from."""
 
-    def __call__(self, peer: int, label_map: tuple[int, ...] | None = None) -> np.ndarray:
-        """Return the gradient (d,) that `peer` owes in this step, on mapped labels if a map is given."""
+    def __call__(self, peer: int, poison: Poison | None = None) -> np.ndarray:
+        """Return the gradient (d,) that `peer` owes in this step, its batch poisoned first if asked."""
         ...
 
 
@@ -107,6 +108,13 @@ class Turn:
         Omniscience about gradients; computed only when asked for.
     foresight : ForesightSource, optional
         What a coalition can work out of the beacon output that ends this step; None without a beacon.
+    ask : callable, optional
+        ``ask(peer, poison)`` announces that a poisoned gradient will be read, so that accomplices' are computed
+        together.
+    vector_of : callable, optional
+        What a peer would send its neighbours honestly, (d,); without it, the gradient. Gossip protocols give it.
+    neighbours_of : callable, optional
+        Whom a peer exchanges vectors with; without it, the whole roster but itself.
     """
 
     step: int
@@ -115,10 +123,23 @@ class Turn:
     contributors: Sequence[int]
     gradient_of: GradientSource
     foresight: ForesightSource | None = None
+    ask: Callable[[int, Poison], object] | None = None
+    vector_of: Callable[[int], np.ndarray] | None = None
+    neighbours_of: Callable[[int], Sequence[int]] | None = None
 
-    def own_gradient(self, label_map: tuple[int, ...] | None = None) -> np.ndarray:
-        """Return the gradient (d,) that this peer owes."""
-        return self.gradient_of(self.peer, label_map)
+    def own_gradient(self, poison: Poison | None = None) -> np.ndarray:
+        """Return the gradient (d,) that this peer owes, its batch poisoned first if asked."""
+        return self.gradient_of(self.peer, poison)
+
+    def honest_vector(self, peer: int) -> np.ndarray:
+        """Return what `peer` would send its neighbours honestly, (d,)."""
+        return self.gradient_of(peer) if self.vector_of is None else self.vector_of(peer)
+
+    def neighbours(self, peer: int) -> Sequence[int]:
+        """Return whom `peer` exchanges vectors with."""
+        if self.neighbours_of is None:
+            return [other for other in self.roster if other != peer]
+        return self.neighbours_of(peer)
 
     def honest_gradients(self, coalition: Coalition) -> np.ndarray:
         """Return the gradients (h, d) of all contributors outside the coalition."""
@@ -137,7 +158,37 @@ class Behaviour:
         """Return the gradient (d,) float32 to contribute."""
         return turn.own_gradient()
 
+    def goal(self) -> Poison | None:
+        """Return the poison whose success on the test records is to be measured, or None; asked once a run."""
+        return None
+
+    # ---- time
+
+    def slowness(self, turn: Turn) -> float:
+        """Return the factor on the time that the own gradient takes."""
+        return 1.0
+
+    def delay_s(self, turn: Turn) -> float:
+        """Return how long to hold back the own gradient before it is sent, simulated seconds."""
+        return 0.0
+
+    def junk_bytes(self, turn: Turn) -> int:
+        """Return the size of a useless message to send to every neighbour in this step, 0 for none."""
+        return 0
+
+    def has_crashed(self, turn: Turn) -> bool:
+        """Return whether the peer falls silent for ever before this step."""
+        return False
+
     # ---- messages
+
+    def down_s(self) -> float | None:
+        """Return for how long a crash lasts, simulated seconds; None is for ever."""
+        return None
+
+    def vector_for(self, turn: Turn, receiver: int, vector: np.ndarray) -> np.ndarray:
+        """Return what to send this neighbour (d,) in a gossip protocol, given the vector meant for all."""
+        return vector
 
     def other_gradient(self, turn: Turn) -> np.ndarray | None:
         """Return a second gradient to commit to before half of the neighbours (equivocation), or None."""
@@ -296,7 +347,7 @@ class Behaviour:
         """Return whether to open the secret that one held back."""
         return True
 
-    def share(self, output: int, dealer: int, share: bytes) -> bytes | None:
+    def opened_share(self, output: int, dealer: int, share: bytes) -> bytes | None:
         """Return the decrypted share to publish in a recovery, or None for silence."""
         return share
 
@@ -309,6 +360,16 @@ class ShiftOracle(Protocol):
         ...
 
 
+def is_scheduled(step: int, start_step: int, stop_step: int | None, period: int) -> bool:
+    """Return whether `step` is one of ``start_step, start_step + period, …`` before ``stop_step``.
+
+    >>> [step for step in range(9) if is_scheduled(step, 2, 7, 3)]
+    [2, 5]
+    """
+    before_stop = stop_step is None or step < stop_step
+    return step >= start_step and before_stop and (step - start_step) % period == 0
+
+
 class Byzantine(Behaviour):
     """Base of all adversaries: membership in a coalition, a schedule, and cover for the others.
 
@@ -319,6 +380,9 @@ class Byzantine(Behaviour):
     start_step, stop_step, period : int
         It attacks in steps ``start_step, start_step + period, …`` before ``stop_step``.
     """
+
+    sends_finite: ClassVar[bool] = True
+    """Whether all entries of its gradient are finite; an attack by NaN or infinities says no."""
 
     def __init__(
         self, coalition: Coalition, start_step: int = 0, stop_step: int | None = None, period: int = 1
@@ -351,8 +415,7 @@ class Byzantine(Behaviour):
 
     def is_attacking(self, step: int) -> bool:
         """Return whether the schedule says to attack in `step`."""
-        before_stop = self.stop_step is None or step < self.stop_step
-        return step >= self.start_step and before_stop and (step - self.start_step) % self.period == 0
+        return is_scheduled(step, self.start_step, self.stop_step, self.period)
 
     def gradient(self, turn: Turn) -> np.ndarray:
         """Return :meth:`craft`'s vector while attacking, the honest gradient otherwise."""

@@ -16,7 +16,7 @@ from simdfl.learning.devices import DeviceProfile
 from simdfl.learning.gradients import GradientEngine
 from simdfl.memo import Memo
 from simdfl.network import Message, Network, Traffic
-from simdfl.peers.behaviour import Behaviour
+from simdfl.peers.behaviour import Behaviour, Turn
 
 Archive = Callable[[Message], None]
 
@@ -73,6 +73,7 @@ class Peer(Actor):
         self.gradients_computed = 0
         self.validations = 0
         seat.network.attach(seat.index, self.inbox)
+        self.inbox.listen("JUNK", lambda step, sender, message: None)
 
     def run(self) -> Life:
         """Live; overridden by each protocol."""
@@ -86,6 +87,22 @@ class Peer(Actor):
     def gradient_s(self, engine: GradientEngine) -> float:
         """Return the simulated duration of one gradient of this peer."""
         return self.slowness * self.device.gradient_s(engine.model, engine.batch_size)
+
+    def compute_gradient(self, engine: GradientEngine, turn: Turn) -> Life:
+        """Spend the time that the own gradient takes, as long as the behaviour makes it."""
+        yield self.spend("gradient", self.behaviour.slowness(turn) * self.gradient_s(engine))
+        self.gradients_computed += 1
+
+    def hold_back(self, turn: Turn) -> Life:
+        """Do what a behaviour does before it sends its gradient: shout junk at neighbours, wait."""
+        size_bytes = self.behaviour.junk_bytes(turn)
+        if size_bytes > 0:
+            junk = Message("JUNK", turn.step, self.index, None, size_bytes, Traffic.CONTROL)
+            for neighbour in self.network.neighbours(self.index):
+                self.network.send(junk, neighbour)
+        delay_s = self.behaviour.delay_s(turn)
+        if delay_s > 0:
+            yield self.env.sleep(delay_s)
 
     def charge(self, work: str, duration_s: float) -> None:
         """Book work that runs beside the peer's main life, on another core."""

@@ -12,7 +12,7 @@ from simdfl.crypto.hashing import digest
 from simdfl.kernel.actor import Life
 from simdfl.network import Message, Traffic
 from simdfl.protocols.baseline import BaselinePeer
-from simdfl.protocols.parts import make_aggregate, part_size, split_parts
+from simdfl.protocols.parts import admissible, make_aggregate, part_size, split_parts
 
 
 class AllReducePeer(BaselinePeer):
@@ -21,8 +21,9 @@ class AllReducePeer(BaselinePeer):
     def run(self) -> Life:
         """Compute, exchange, aggregate one's own part, collect all parts, update."""
         for step in range(self.job.steps):
-            self.announce(step)
-            yield self.spend("gradient", self.gradient_s(self.job.training.engine))
+            if self.has_crashed(step):
+                return
+            yield from self.compute(step)
             yield from self.exchange(step)
             yield from self.aggregate(step)
             yield from self.collect(step)
@@ -45,8 +46,8 @@ class AllReducePeer(BaselinePeer):
         stacked = np.stack([arrived[peer].content for peer in sorted(arrived)])
         yield self.spend("aggregation", stacked.size / self.device.flops_per_s)
         turn = self.turn(step)
-        values = self.behaviour.aggregate(turn, np.asarray(self.job.rule(stacked), dtype=np.float32))
-        aggregate = make_aggregate(values)
+        values = self.behaviour.aggregate(turn, self.job.aggregate(stacked))
+        aggregate = make_aggregate(admissible(values))
         message = Message("VALUE", step, self.index, aggregate, aggregate.values.nbytes, Traffic.GRADIENT)
         for peer in range(self.job.n_peers):
             if peer == self.index or self.behaviour.sends_aggregate(turn, peer):

@@ -1,8 +1,8 @@
 """A peer's duty to the base chain: its stake at the start, an anchor every epoch, the settlement at the end.
 
-An anchor is the hash of the channel's block that opened the epoch, with the peers banned so far. All peers sign and
-gossip it. Under ``epoch`` the first in rank posts it with the signatures of more than half; under ``dispute`` it
-posts it alone, and whoever knows better shows the signatures within the challenge window.
+An anchor is the hash of the channel's block that opened the epoch, with the peers banned so far. All peers sign
+and gossip it. Under ``epoch`` the first in rank posts it with the signatures of more than half; under
+``dispute`` it posts it alone, and whoever knows better shows the signatures within the challenge window.
 """
 
 from __future__ import annotations
@@ -98,7 +98,10 @@ class AnchorDuty(Duty):
             self._base.submit("anchor", "anchor", *call, gas_limit=ANCHOR_GAS_LIMIT)
 
     def _signatures(self, epoch: int, body: bytes) -> Life:
-        """Collect the signatures of more than half of the founders on one anchor; empty lists if they do not come."""
+        """Collect the signatures of more than half of the founders on one anchor.
+
+        Empty lists if they do not come.
+        """
         peer = self.peer
         need = peer.job.terms.n_founders // 2 + 1
         deadline_s = peer.env.now + peer.job.terms.commit_s
@@ -106,7 +109,11 @@ class AnchorDuty(Duty):
         count = need
         while len(alike) < need:
             got = yield peer.inbox.collect("ANCHOR", epoch, count, deadline_s)
-            alike = {who: m for who, m in got.messages.items() if m.digest == body and peer.job.messenger.is_authentic(m)}
+            alike = {
+                who: m
+                for who, m in got.messages.items()
+                if m.digest == body and peer.job.messenger.is_authentic(m)
+            }
             count = len(got.messages) + 1
             if not got.complete:
                 break

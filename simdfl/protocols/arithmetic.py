@@ -1,15 +1,15 @@
 """Arithmetic classes: what makes two gradients "the same" (PROTOCOL section 10).
 
 EXACT: one container, one device class; a recomputation gives the same bits and any difference is a violation.
-TOLERANT: devices differ, and honest recomputations differ by a small relative error. A commitment still binds the
-bytes that were *sent*; a recomputation g_ref judges them by ``||g - g_ref|| <= absolute + relative ||g_ref||``. The
-tolerance is the attacker's free budget: b of n peers can bend the mean by ``(b / n) relative ||g||`` a step, unseen.
-A juror convicts only beyond twice the tolerance, so that honest pairs at its edge end in a void case; up to there an
-attacker is accused and goes unpunished.
+TOLERANT: devices differ, and honest recomputations differ by a small relative error. A commitment still binds
+the bytes that were *sent*; a recomputation g_ref judges them by ``||g - g_ref|| <= absolute + relative
+||g_ref||``. The tolerance is the attacker's free budget: b of n peers can bend the mean by ``(b / n) relative
+||g||`` a step, unseen. A juror convicts only beyond twice the tolerance, so that honest pairs at its edge end
+in a void case; up to there an attacker is accused and goes unpunished.
 
-Device errors are simulated: the numbers of a run come from one machine, so a class of devices adds to every gradient
-a perturbation that is a pure function of the class, the state and the batch. Its length is lognormal over batches,
-as rounding errors of different operation orders are, and its direction is random.
+Device errors are simulated: the numbers of a run come from one machine, so a class of devices adds to every
+gradient a perturbation that is a pure function of the class, the state and the batch. Its length is lognormal
+over batches, as rounding errors of different operation orders are, and its direction is random.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ from simdfl.rng import Rng
 TAIL = 0.5
 """Standard deviation of the logarithm of a device's error over batches."""
 JUDGEMENT_MARGIN = 2.0
-"""A validator accuses beyond the tolerance, a juror convicts beyond so many times it: in between a case is void."""
+"""A validator accuses beyond the tolerance, a juror convicts beyond so many times it.
+
+In between a case is void.
+"""
 CANARY_FACTOR = 8.0
 """A planted error is so many times the tolerance: no honest recomputation misses it."""
 
@@ -34,8 +37,10 @@ CANARY_FACTOR = 8.0
 class Arithmetic(Protocol):
     """How gradients are computed on a peer's device, and when two of them agree."""
 
-    shows: bool
-    """Whether a target must show its gradient to be judged: hashes do not suffice."""
+    @property
+    def shows(self) -> bool:
+        """Whether a target must show its gradient to be judged: hashes do not suffice."""
+        ...
 
     def on_device(self, peer: int, gradient: np.ndarray, key: bytes) -> np.ndarray:
         """Return the gradient (d,) that `peer` computes; `key` names state and batch."""

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from simdfl.aggregation import NoUsableRowsError
+from simdfl.kernel.actor import Life
+from simdfl.learning.poison import Poison
 from simdfl.peers.behaviour import Turn
 from simdfl.peers.peer import Peer, Seat
 from simdfl.protocols.parts import admissible
-from simdfl.protocols.training import LabelMap, ModelState, Training
+from simdfl.protocols.training import ModelState, Training
 from simdfl.protocols.verified import StepFinished
 from simdfl.rng import Rng
 from simdfl.trace import Tracer
@@ -34,6 +37,13 @@ class BaselineJob:
         """Return the public randomness that names a step's batches: nobody needs to trust it here."""
         return self.rng.key("baseline-batches", step)
 
+    def aggregate(self, rows: np.ndarray) -> np.ndarray:
+        """Return what the rule makes of rows (n, d), as (d,) float32; zeros if no row is usable."""
+        try:
+            return admissible(self.rule(rows))
+        except NoUsableRowsError:
+            return np.zeros(rows.shape[1], dtype=np.float32)
+
 
 class BaselinePeer(Peer):
     """A peer that trains without verification.
@@ -56,21 +66,30 @@ class BaselinePeer(Peer):
         everyone = range(self.job.n_peers)
         state, randomness = self.state, self.job.randomness(step)
 
-        def gradient_of(peer: int, label_map: LabelMap | None = None) -> np.ndarray:
+        def gradient_of(peer: int, poison: Poison | None = None) -> np.ndarray:
             seed = self.job.training.batch_seed(randomness, step, peer)
-            return self.job.training.gradient(state, seed, label_map)
+            return self.job.training.gradient(state, seed, poison)
 
-        return Turn(step, self.index, everyone, everyone, gradient_of)
+        def ask(peer: int, poison: Poison) -> None:
+            self.job.training.ask(state, self.job.training.batch_seed(randomness, step, peer), poison)
 
-    def announce(self, step: int) -> None:
-        """Ask for the gradient early, so that it is computed together with the others'."""
-        randomness = self.job.randomness(step)
+        return Turn(step, self.index, everyone, everyone, gradient_of, ask=ask)
+
+    def has_crashed(self, step: int) -> bool:
+        """Return whether this peer falls silent before `step`."""
+        return self.behaviour.has_crashed(self.turn(step))
+
+    def compute(self, step: int) -> Life:
+        """COMPUTE the gradient; it is asked for early, so that it is computed together with the others'."""
+        randomness, turn = self.job.randomness(step), self.turn(step)
         self.job.training.announce(self.state, randomness, step, range(self.job.n_peers))
-        self.gradients_computed += 1
+        yield from self.compute_gradient(self.job.training.engine, turn)
+        yield from self.hold_back(turn)
 
     def contribution(self, step: int) -> np.ndarray:
-        """Return what this peer sends as its gradient (d,)."""
-        return admissible(self.behaviour.gradient(self.turn(step)))
+        """Return what this peer sends as its gradient (d,), as it is: here the rule alone stands against NaN."""
+        with np.errstate(over="ignore"):
+            return np.asarray(self.behaviour.gradient(self.turn(step)), dtype=np.float32)
 
     def finish(self, step: int, aggregate: np.ndarray, aggregate_digest: bytes) -> None:
         """Apply the aggregate (d,)."""

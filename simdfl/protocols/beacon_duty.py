@@ -133,7 +133,10 @@ class BeaconDuty(Duty):
         peer.chain.submit("beacon", "deal", epoch, dealt.root)
 
     def _make_dealings(self, epoch: int, receivers: list[int], threshold: int) -> tuple[list[bytes], list[bytes]]:
-        """Return transcripts and commitments by output; what a behaviour publishes may differ from what it knows."""
+        """Return transcripts and commitments by output.
+
+        What a behaviour publishes may differ from what it knows.
+        """
         peer, job = self.peer, self.peer.job
         transcripts: list[bytes] = []
         commitments: list[bytes] = []
@@ -148,7 +151,9 @@ class BeaconDuty(Duty):
             transcripts.append(published)
             inside = (len(receivers), threshold, dealing.transcript, coordinate)
             commitments.append(job.scheme.commitment(*inside))
-        peer.behaviour.learns_secrets(peer.index, {output: self.secrets[output] for output in self.outputs(epoch)})
+        peer.behaviour.learns_secrets(
+            peer.index, {output: self.secrets[output] for output in self.outputs(epoch)}
+        )
         peer.behaviour.learns_key(peer.index, self.secret_key)
         return transcripts, commitments
 

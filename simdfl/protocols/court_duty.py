@@ -15,7 +15,7 @@ from simdfl.kernel.actor import Life
 from simdfl.network import Message, Traffic
 from simdfl.protocols.duty import Duty
 from simdfl.protocols.job import StepRecord
-from simdfl.protocols.judgement import INNOCENT, VOID, Judge, Verdict, absent, case_parties
+from simdfl.protocols.judgement import INNOCENT, VOID, Judge, absent, case_parties
 from simdfl.protocols.parts import Commitment
 
 if TYPE_CHECKING:
@@ -60,10 +60,11 @@ class CourtDuty(Duty):
         peer = self.peer
         pairs, record = peer.chain.history.pairs.get(step + 1, []), peer.records.get(step)
         own = peer.own_commitments.get(step)
-        if (sender, peer.index) in pairs and record is not None and own is not None:
-            if peer.behaviour.shows(peer.turn(record), sender):
-                size = own.parts.nbytes * peer.job.arithmetic.shows + self._open_batch(1)
-                peer.network.send(Message("SHOWN", step, peer.index, own, size, Traffic.CONTROL), sender)
+        if (sender, peer.index) not in pairs or record is None or own is None:
+            return
+        if peer.behaviour.shows(peer.turn(record), sender):
+            size = own.parts.nbytes * peer.job.arithmetic.shows + self._open_batch(1)
+            peer.network.send(Message("SHOWN", step, peer.index, own, size, Traffic.CONTROL), sender)
 
     def _open_batch(self, readers: int) -> int:
         """Count the records of one's batch as opened to so many readers; return their size in bytes."""

@@ -1,7 +1,8 @@
 """What a coalition can know of an output before it is official: the reason why a beacon must not be biasable.
 
 Everything is computed, never told: from secrets that are open on chain, from the secrets of the coalition's own
-members, and from shares that the members can decrypt. Where these do not determine the output, the answer is None.
+members, and from shares that the members can decrypt. Where these do not determine the output, the answer is
+None.
 """
 
 from __future__ import annotations

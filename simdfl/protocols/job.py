@@ -9,26 +9,22 @@ import numpy as np
 
 from contracts_model import Terms
 from simdfl.crypto.beacon import RandomBeacon
+from simdfl.learning.poison import Poison
 from simdfl.memo import Memo
 from simdfl.peers.peer import Messenger
 from simdfl.protocols.arithmetic import Arithmetic, Exact
 from simdfl.protocols.parts import Aggregate, Commitment, PartMath, Report
-from simdfl.protocols.training import LabelMap, ModelState, Training
+from simdfl.protocols.training import ModelState, Training
 from simdfl.rng import Rng
 from simdfl.trace import Tracer
 
 
 @dataclass(frozen=True)
 class MembershipPlan:
-    """What a peer does beside training: all steps are those that are open when it acts; None is never.
-
-    ``return_after_s`` is how long a crash lasts.
-    """
+    """When a peer joins or leaves: steps that are open when it acts; None is from the start, or never."""
 
     join_step: int | None = None
     leave_step: int | None = None
-    crash_step: int | None = None
-    return_after_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -65,13 +61,13 @@ class VerifiedJob:
         randomness: bytes,
         step: int,
         peer: int,
-        label_map: LabelMap | None = None,
+        poison: Poison | None = None,
         device: int | None = None,
     ) -> np.ndarray:
         """Return the gradient (d,) that `peer` owes in `step`, computed on its own or another peer's device."""
         seed = self.training.batch_seed(randomness, step, peer)
-        plain = self.training.gradient(state, seed, label_map)
-        key = state.digest + seed + repr(label_map).encode() * (label_map is not None)
+        plain = self.training.gradient(state, seed, poison)
+        key = state.digest + seed + repr(poison).encode() * (poison is not None)
         return self.arithmetic.on_device(peer if device is None else device, plain, key)
 
     def honest_commitment(
@@ -79,7 +75,10 @@ class VerifiedJob:
     ) -> Commitment:
         """Return the commitment that `peer` owes in `step`, computed on a peer's device."""
         gradient = self.gradient(state, randomness, step, peer, device=device)
-        key = (state.digest, self.training.batch_seed(randomness, step, peer) + self.arithmetic.device_key(device))
+        key = (
+            state.digest,
+            self.training.batch_seed(randomness, step, peer) + self.arithmetic.device_key(device),
+        )
         return self.math.commitment(key, gradient, n_parts)
 
 

@@ -27,8 +27,8 @@ VOID: Verdict = (b"void", b"", b"")
 def guilty(*peers: int) -> Verdict:
     """Return the verdict that these are guilty.
 
-    >>> guilty(0, 2)[0]
-    b'\\x05'
+    >>> guilty(0, 2)[0].hex()
+    '05'
     """
     return mask_bytes(sum(1 << peer for peer in set(peers))), b"", b""
 
@@ -67,7 +67,11 @@ class Judge:
         posted, job = self.posted_root(record, target), self._peer.job
         if not job.arithmetic.shows:
             return self._honest(record, target, target).root == posted
-        if shown is None or shown.root != posted or commit_gradient(flat(shown), len(record.roster)).root != posted:
+        if (
+            shown is None
+            or shown.root != posted
+            or commit_gradient(flat(shown), len(record.roster)).root != posted
+        ):
             return False
         reference = self.reference(record, target)
         return job.arithmetic.agrees(flat(shown)[: len(reference)], reference, margin)
@@ -128,8 +132,10 @@ class Judge:
         posted = self.posted_root(record, target)
         if not job.arithmetic.shows:
             return commit_gradient(planted, len(record.roster)).root == posted
-        return shown is not None and shown.root == posted and job.arithmetic.agrees(
-            flat(shown)[: len(planted)], planted, JUDGEMENT_MARGIN
+        return (
+            shown is not None
+            and shown.root == posted
+            and job.arithmetic.agrees(flat(shown)[: len(planted)], planted, JUDGEMENT_MARGIN)
         )
 
     # ---- reports and aggregates

@@ -40,24 +40,27 @@ class MembershipDuty(Duty):
 
     # ---- what the plan says
 
-    def act(self, step: int) -> Life:
-        """Leave or crash, if the plan says so in this step; return whether the peer is out of it."""
-        if self.plan.leave_step == step:
+    def act(self, record: StepRecord) -> Life:
+        """Leave or crash, if the plan or one's luck says so in this step.
+
+        Return whether the peer is out of it.
+        """
+        if self.plan.leave_step == record.step:
             self.peer.chain.submit("registry", "leave")
-        if self.plan.crash_step == step and not self._has_crashed:
+        if not self._has_crashed and self.peer.behaviour.has_crashed(self.peer.turn(record)):
             self._has_crashed = True
             yield from self._crash()
             return True
         return False
 
     def _crash(self) -> Life:
-        peer = self.peer
+        """Be off the network for a while, or for ever."""
+        peer, down_s = self.peer, self.peer.behaviour.down_s()
         peer.network.set_down(peer.index, True)
-        if self.plan.return_after_s is None:
-            yield peer.env.event()  # never
-        yield peer.env.sleep(self.plan.return_after_s or 0.0)
-        peer.network.set_down(peer.index, False)
-        peer.chain.resync()
+        if down_s is not None:
+            yield peer.env.sleep(down_s)
+            peer.network.set_down(peer.index, False)
+            peer.chain.resync()
 
     def may_return(self) -> bool:
         """Return whether a removed peer tries to come back."""

@@ -23,8 +23,9 @@ class ServerPeer(BaselinePeer):
     def run(self) -> Life:
         """Compute, send, wait for the aggregate, update."""
         for step in range(self.job.steps):
-            self.announce(step)
-            yield self.spend("gradient", self.gradient_s(self.job.training.engine))
+            if self.has_crashed(step):
+                return
+            yield from self.compute(step)
             gradient = self.contribution(step)
             message = Message("GRADIENT", step, self.index, gradient, gradient.nbytes, Traffic.GRADIENT)
             self.network.send(message, self.network.host)
@@ -62,7 +63,7 @@ class ParameterServer(Actor):
             got = yield self.inbox.collect("GRADIENT", step, self._job.n_peers, deadline_s)
             stacked = np.stack([message.content for message in got.messages.values()])
             yield self.env.sleep(2.0 * stacked.size * len(stacked) / self._device.flops_per_s)
-            aggregate = np.asarray(self._job.rule(stacked), dtype=np.float32)
+            aggregate = self._job.aggregate(stacked)
             content = (aggregate, sha256(canonical_float32(aggregate)))
             message = Message("MODEL", step, self._network.host, content, aggregate.nbytes, Traffic.GRADIENT)
             for peer in range(self._job.n_peers):

@@ -159,7 +159,7 @@ class RevealDuty(Duty):
         number = receivers.index(peer.index) + 1
         seed = job.rng.key("share", peer.index, output, dealer)
         share = job.scheme.decrypt_share(*setting, number, peer.beacon_duty.secret_key, seed)
-        published = peer.behaviour.share(output, dealer, share)
+        published = peer.behaviour.opened_share(output, dealer, share)
         if published is not None:
             body = sha256(published)
             size = len(published)

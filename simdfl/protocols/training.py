@@ -16,9 +16,8 @@ from simdfl.crypto.encoding import canonical_float32
 from simdfl.crypto.hashing import digest
 from simdfl.learning.gradients import Evaluation, GradientEngine, GradientHandle
 from simdfl.learning.optimisers import Optimiser
+from simdfl.learning.poison import Poison, Records
 from simdfl.memo import Memo
-
-LabelMap = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -80,9 +79,13 @@ class Training:
                 self.engine.request(state.handle, self.batch_seed(randomness, step, peer)) for peer in peers
             ]
 
-    def gradient(self, state: ModelState, seed: bytes, label_map: LabelMap | None = None) -> np.ndarray:
-        """Return the gradient (d,) of a batch."""
-        return self.engine.request(state.handle, seed, label_map).value()
+    def ask(self, state: ModelState, seed: bytes, poison: Poison) -> None:
+        """Ask for a poisoned gradient that will be read soon, so that it is computed together with others."""
+        self.engine.request(state.handle, seed, poison)
+
+    def gradient(self, state: ModelState, seed: bytes, poison: Poison | None = None) -> np.ndarray:
+        """Return the gradient (d,) of a batch, poisoned first if asked."""
+        return self.engine.request(state.handle, seed, poison).value()
 
     def update(self, state: ModelState, aggregate: np.ndarray, aggregate_digest: bytes) -> ModelState:
         """Return the state after one optimiser step along `aggregate` (d,)."""
@@ -94,3 +97,7 @@ class Training:
     def evaluate(self, state: ModelState) -> Evaluation:
         """Return accuracy and loss on the test records."""
         return self._evaluations.get(state.digest, lambda: self.engine.evaluate(state.params))
+
+    def success(self, state: ModelState, goal: Records) -> float:
+        """Return the share of an attacker's records that the model labels as it wishes."""
+        return self.engine.success(state.params, goal)

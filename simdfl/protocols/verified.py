@@ -5,9 +5,10 @@ UPDATE. The order is the security argument. Part hashes are final before any par
 before the beacon opens; gradients are final before their validators are drawn. The barriers are the phases of
 the step ledger: every root is a transaction in its step, so what counts is what the chain has included.
 
-Beside this life every peer has duties, each in a room of its own: to the beacon (:mod:`~simdfl.protocols.beacon_duty`,
-:mod:`~simdfl.protocols.reveal_duty`), to the court (:mod:`~simdfl.protocols.evidence_duty`,
-:mod:`~simdfl.protocols.court_duty`), and to membership (:mod:`~simdfl.protocols.membership_duty`).
+Beside this life every peer has duties, each in a room of its own: to the beacon
+(:mod:`~simdfl.protocols.beacon_duty`, :mod:`~simdfl.protocols.reveal_duty`), to the court
+(:mod:`~simdfl.protocols.evidence_duty`, :mod:`~simdfl.protocols.court_duty`), and to membership
+(:mod:`~simdfl.protocols.membership_duty`).
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from simdfl.crypto.encoding import canonical_float32
 from simdfl.crypto.hashing import digest, sha256
 from simdfl.errors import ProtocolAborted, UserError
 from simdfl.kernel.actor import Life
+from simdfl.learning.poison import Poison
 from simdfl.network import Message, Traffic
 from simdfl.peers.behaviour import Turn
 from simdfl.peers.peer import Peer, Seat
@@ -33,8 +35,8 @@ from simdfl.protocols.beacon_duty import PROOF_GAS_LIMIT, BeaconDuty
 from simdfl.protocols.court_duty import CourtDuty
 from simdfl.protocols.evidence_duty import EvidenceDuty
 from simdfl.protocols.exchange_duty import ExchangeDuty
-from simdfl.protocols.job import MembershipPlan, Removed, StepRecord, VerifiedJob
 from simdfl.protocols.foresight import Foresight
+from simdfl.protocols.job import MembershipPlan, Removed, StepRecord, VerifiedJob
 from simdfl.protocols.membership_duty import MembershipDuty
 from simdfl.protocols.parts import (
     Commitment,
@@ -44,7 +46,7 @@ from simdfl.protocols.parts import (
     transcript_digest,
 )
 from simdfl.protocols.reveal_duty import RevealDuty
-from simdfl.protocols.training import LabelMap, ModelState
+from simdfl.protocols.training import ModelState
 from simdfl.protocols.verification_duty import VerificationDuty
 from simdfl.protocols.waiting import await_chain
 
@@ -156,7 +158,10 @@ class VerifiedPeer(Peer):
         return None
 
     def _withdraw(self) -> Life:
-        """Take back the deposit with what was earned, at the end of the job; who left, after the dispute window."""
+        """Take back the deposit with what was earned, at the end of the job.
+
+        Who left, after the dispute window.
+        """
         done = self.inbox.collect("chain:Phase", self.job.terms.steps + 1, {int(Phase.DONE)})
         ended = done | self.inbox.collect("chain:Aborted", 0, 1)
         left = self.chain.history.left_in.get(self.index)
@@ -179,7 +184,7 @@ class VerifiedPeer(Peer):
             yield from self.verification_duty.verify(step - 1)
             self.update(step - 1)
         record = self._enter_step(step, randomness)
-        if (yield from self.membership_duty.act(step)):
+        if (yield from self.membership_duty.act(record)):
             raise Removed("crashed")
         target = dict(self.chain.history.pairs[step]).get(self.index)
         if target is not None:
@@ -211,11 +216,15 @@ class VerifiedPeer(Peer):
         expected = [peer for peer in record.roster if peer not in validators]
         contributors = record.contributors or expected
 
-        def gradient_of(peer: int, label_map: LabelMap | None = None) -> np.ndarray:
-            return self.job.gradient(record.state, record.randomness, record.step, peer, label_map)
+        def gradient_of(peer: int, poison: Poison | None = None) -> np.ndarray:
+            return self.job.gradient(record.state, record.randomness, record.step, peer, poison)
+
+        def ask(peer: int, poison: Poison) -> None:
+            seed = self.job.training.batch_seed(record.randomness, record.step, peer)
+            self.job.training.ask(record.state, seed, poison)
 
         foresight = Foresight(self, record.step + 1) if self.behaviour.accomplices() else None
-        return Turn(record.step, self.index, record.roster, contributors, gradient_of, foresight)
+        return Turn(record.step, self.index, record.roster, contributors, gradient_of, foresight, ask)
 
     def wait_turn(self) -> Any:
         """Return a wait of up to two blocks, by rank: one transaction is enough, and many can make it."""
@@ -237,22 +246,25 @@ class VerifiedPeer(Peer):
         turn = self.turn(record)
         self._send_junk(turn)
         self.job.training.announce(state, record.randomness, step, turn.contributors)
-        yield self.spend("gradient", self.gradient_s(self.job.training.engine))
-        self.gradients_computed += 1
+        yield from self.compute_gradient(self.job.training.engine, turn)
         commitment = self.commit_to(record, self._plant(turn, self.behaviour.gradient(turn)))
         self.own_commitments[step] = commitment
         yield self.spend("hash", self.device.hash_s(commitment.parts.nbytes) + self.device.sign_s)
+        yield from self.hold_back(turn)
         self._gossip_commitment(record, turn, commitment)
         self.chain.submit("ledger", "commit", step, commitment.root, state.digest, reports)
 
     def _send_junk(self, turn: Turn) -> None:
         """Send the junk transactions that a behaviour wants to fill blocks with."""
         for size in self.behaviour.spam(turn):
-            junk = (0, self.index, b"\x01" * size, b"", [])
+            junk: tuple[Any, ...] = (0, self.index, b"\x01" * size, b"", [])
             self.chain.submit("beacon", "dispute_dealing", *junk, gas_limit=PROOF_GAS_LIMIT, tips=2)
 
     def _plant(self, turn: Turn, gradient: np.ndarray) -> np.ndarray:
-        """Return the gradient (d,) with a canary's error, if the own lot says so: only a lazy validator misses it."""
+        """Return the gradient (d,) with a canary's error, if the own lot says so.
+
+        Only a lazy validator misses it.
+        """
         terms, output = self.job.terms, turn.step + 2
         secret = self.beacon_duty.secrets.get(output)
         if not terms.canary_permille or secret is None or not self.behaviour.plants(turn):

@@ -15,6 +15,8 @@ TABLES: dict[str, dict[str, str]] = {
         "finished_s": "simulated time at which the last honest peer had, s",
         "accuracy": "share of test records classified rightly, 0 to 1; empty where not evaluated",
         "loss": "mean cross-entropy on the test records, nats; empty where not evaluated",
+        "attack_success": "share of the test records an adversary aims at (triggered or of its source class) "
+        "that the model labels as it wishes, 0 to 1; empty where not evaluated, or if nobody aims at any",
         "removed": "peers banned or ejected so far",
         "state": "digest of the model and optimiser state after the step",
         "distinct_models": "different states among honest peers after the step; 1 unless they diverge",

@@ -129,6 +129,8 @@ def _write_table(folder: Path, name: str, loaded: Loaded, results: dict[str, Run
     ]
     columns = [*RUN_COLUMNS, *TABLES[name]]
     frame = pd.DataFrame(rows, columns=columns)
+    if "attack_success" in frame:
+        frame["attack_success"] = frame["attack_success"].astype("float64")
     frame.attrs = {"scenario_digest": loaded.digest, "simdfl": __version__, "columns": TABLES[name]}
     frame.to_parquet(folder / f"{name}.parquet", index=False)
 
@@ -149,6 +151,7 @@ def provenance(loaded: Loaded, results: dict[str, RunResult], wall_s: float) -> 
                 "trace_events": result.trace_events,
                 "simulated_s": result.simulated_s,
                 "accuracy": _figure(result.accuracy),
+                "attack_success": _figure(result.attack_success),
                 "summary": {key: _figure(value) for key, value in result.summary.items()},
             }
             for name, result in results.items()

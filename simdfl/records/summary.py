@@ -28,6 +28,8 @@ def print_summary(console: Console, scenario: Scenario, results: dict[str, RunRe
     )
     console.print(_setting_sentence(scenario, main), soft_wrap=True)
     console.print(_accuracy_table(results))
+    if any(result.attack_success is not None for result in results.values()):
+        console.print(success_sentence(results), soft_wrap=True)
     if main.removals:
         console.print(_removals_table(main))
     if main.blocks:
@@ -77,6 +79,16 @@ def _accuracy_table(results: dict[str, RunResult]) -> Table:
         final = f"{100 * result.accuracy:.1f} %"
         table.add_row(name, result.protocol, "yes" if attacked else "no", final, lowest)
     return table
+
+
+def success_sentence(results: dict[str, RunResult]) -> str:
+    """Return how often the final models do what the adversaries with a goal wanted."""
+    shares = [
+        f"{name} {100 * result.attack_success:.1f} %"
+        for name, result in results.items()
+        if result.attack_success is not None
+    ]
+    return f"Attack success, of the test records aimed at: {', '.join(shares)}."
 
 
 def _removals_table(main: RunResult) -> Table:

@@ -6,8 +6,8 @@ A scenario says everything about a run; see ``scenarios/`` for examples and ``Sc
 from __future__ import annotations
 
 from simdfl.scenario.adversary import AdversaryGroup
-from simdfl.scenario.membership import MembershipGroup
 from simdfl.scenario.load import Loaded, load, loads, show
+from simdfl.scenario.membership import MembershipGroup
 from simdfl.scenario.schema import Scenario, json_schema, scenario_digest, schema_text
 from simdfl.scenario.sections import (
     Beacon,

@@ -1,4 +1,4 @@
-"""Groups of Byzantine peers: who attacks, how, and when."""
+"""Groups of peers that are not as they should be: who attacks or fails, how, and when."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pydantic import Field, model_validator
 from simdfl.scenario.fields import PARAMS, Count, Params, Section, ShelfName, Whole, first_repeated, mistake
 
 
-class AdversaryGroup(Section):
-    """Byzantine peers with one behaviour; give exactly one of `fraction`, `count` and `peers`."""
+class PeerGroup(Section):
+    """Peers with one behaviour; give exactly one of `fraction`, `count` and `peers`."""
 
     name: ShelfName = Field(description="Behaviour: a name on the shelf or your own class as module:Class.")
     fraction: float | None = Field(
@@ -21,9 +21,9 @@ class AdversaryGroup(Section):
     peers: tuple[Whole, ...] | None = Field(
         default=None, strict=False, description="Numbers of the peers themselves, from 0."
     )
-    start_step: Whole = Field(default=0, description="First step with an attack.")
-    stop_step: Whole | None = Field(default=None, description="First step without attack again; null is never.")
-    period: Count = Field(default=1, description="Attack once in so many steps, counted from start_step.")
+    start_step: Whole = Field(default=0, description="First step in which it shows.")
+    stop_step: Whole | None = Field(default=None, description="First step without it again; null is never.")
+    period: Count = Field(default=1, description="Once in so many steps, counted from start_step.")
     params: Params = Field(default_factory=dict, description=PARAMS)
 
     @property
@@ -31,10 +31,10 @@ class AdversaryGroup(Section):
         """Return which of the three keys tells the size of the group."""
         return "fraction" if self.fraction is not None else "count" if self.count is not None else "peers"
 
-    def byzantine_count(self, n: int) -> int:
+    def size(self, n: int) -> int:
         """Return how many of `n` peers this group takes.
 
-        >>> AdversaryGroup(name="sign_flip", fraction=0.3).byzantine_count(20)
+        >>> AdversaryGroup(name="sign_flip", fraction=0.3).size(20)
         6
         """
         if self.peers is not None:
@@ -42,7 +42,7 @@ class AdversaryGroup(Section):
         return self.count if self.count is not None else round((self.fraction or 0.0) * n)
 
     @model_validator(mode="after")
-    def _check(self) -> AdversaryGroup:
+    def _check(self) -> PeerGroup:
         given = [key for key in ("fraction", "count", "peers") if getattr(self, key) is not None]
         if len(given) != 1:
             got, cure = (" and ".join(given), "set all but one to null") if given else ("none", "add one")
@@ -54,8 +54,16 @@ class AdversaryGroup(Section):
             raise mistake(f"peer {self.peers[repeated]} stands twice; keep one", ("peers", repeated))
         if self.stop_step is not None and self.stop_step <= self.start_step:
             raise mistake(
-                f"the attack starts in step {self.start_step} and must stop later, got {self.stop_step}; "
+                f"it starts in step {self.start_step} and must stop later, got {self.stop_step}; "
                 f"use at least {self.start_step + 1}",
                 ("stop_step",),
             )
         return self
+
+
+class AdversaryGroup(PeerGroup):
+    """Byzantine peers with one behaviour; give exactly one of `fraction`, `count` and `peers`."""
+
+
+class FaultGroup(PeerGroup):
+    """Honest peers with one fault; give exactly one of `fraction`, `count` and `peers`."""

@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import Field, model_validator
 from pydantic.json_schema import GenerateJsonSchema
 
-from simdfl.scenario.adversary import AdversaryGroup
-from simdfl.scenario.fields import Label, Section, Whole, first_repeated, mistake
+from simdfl.scenario.adversary import AdversaryGroup, FaultGroup, PeerGroup
+from simdfl.scenario.fields import Label, Path, Section, Whole, first_repeated, mistake
 from simdfl.scenario.membership import MembershipGroup
 from simdfl.scenario.sections import (
     Beacon,
@@ -42,7 +42,10 @@ class Scenario(Section):
         default=(), strict=False, description="Groups of Byzantine peers; less than half of all peers."
     )
     membership: tuple[MembershipGroup, ...] = Field(
-        default=(), strict=False, description="Honest peers that join late, leave or crash (verified protocol)."
+        default=(), strict=False, description="Honest peers that join late or leave (verified protocol, btard)."
+    )
+    faults: tuple[FaultGroup, ...] = Field(
+        default=(), strict=False, description="Groups of honest peers that are slow, late or crash."
     )
     topology: Topology = Field(default_factory=Topology, description="The overlay that carries gossip.")
     network: Network = Field(default_factory=Network, description="The links between peers.")
@@ -59,7 +62,7 @@ class Scenario(Section):
     @property
     def byzantine_count(self) -> int:
         """Return the number of Byzantine peers (b), all groups together."""
-        return sum(group.byzantine_count(self.peers.count) for group in self.adversaries)
+        return sum(group.size(self.peers.count) for group in self.adversaries)
 
     @model_validator(mode="after")
     def _check(self) -> Scenario:
@@ -76,27 +79,39 @@ class Scenario(Section):
 
 
 def check_groups(scenario: Scenario) -> None:
-    """Refuse groups without a peer and peers that do not exist or stand in two groups."""
+    """Refuse groups without a peer, peers that do not exist or stand in two groups, and too many faults."""
     n = scenario.peers.count
     named: list[int] = []
-    for index, group in enumerate(scenario.adversaries):
-        where = ("adversaries", index)
-        if group.byzantine_count(n) == 0:
+    for key, groups in (("adversaries", scenario.adversaries), ("faults", scenario.faults)):
+        for index, group in enumerate(groups):
+            _check_group(group, (key, index), n, named)
+    failing = sum(group.size(n) for group in scenario.faults)
+    if scenario.byzantine_count + failing > n:
+        raise mistake(
+            f"{failing} failing peers beside {scenario.byzantine_count} Byzantine ones are more than all {n}; "
+            "use fewer",
+            ("faults",),
+        )
+
+
+def _check_group(group: PeerGroup, where: Path, n: int, named: list[int]) -> None:
+    """Check one group; `named` holds the peers that earlier groups name."""
+    if group.size(n) == 0:
+        raise mistake(
+            f"{group.fraction} is no peer at all (b=0 of n={n}); use at least {1 / n:.4g}",
+            (*where, "fraction"),
+        )
+    for position, peer in enumerate(group.peers or ()):
+        if peer >= n:
             raise mistake(
-                f"{group.fraction} is no peer at all (b=0 of n={n}); use at least {1 / n:.4g}",
-                (*where, "fraction"),
+                f"peer {peer} does not exist; use 0 to {n - 1}",
+                (*where, "peers", position),
+                ("peers", "count"),
             )
-        for position, peer in enumerate(group.peers or ()):
-            if peer >= n:
-                raise mistake(
-                    f"peer {peer} does not exist; use 0 to {n - 1}",
-                    (*where, "peers", position),
-                    ("peers", "count"),
-                )
-        named += group.peers or ()
-        repeated = first_repeated(named)
-        if repeated is not None:
-            raise mistake(f"peer {named[repeated]} stands in another group too; keep one", (*where, "peers"))
+    named += group.peers or ()
+    repeated = first_repeated(named)
+    if repeated is not None:
+        raise mistake(f"peer {named[repeated]} stands in another group too; keep one", (*where, "peers"))
 
 
 def check_majority(scenario: Scenario) -> None:
@@ -144,10 +159,9 @@ def check_membership(scenario: Scenario) -> None:
     if scenario.peers.count - joining < scenario.contracts.minimum_peers:
         raise mistake("too few peers are left to start the job; let fewer join late", ("membership",))
     for index, group in enumerate(scenario.membership):
-        comes = group.join_step is not None or group.return_after_s is not None
-        if comes and not scenario.contracts.probation_steps:
+        if group.join_step is not None and not scenario.contracts.probation_steps:
             raise mistake(
-                "joining and coming back need a probation; set contracts.probation_steps to at least 1",
+                "joining late needs a probation; set contracts.probation_steps to at least 1",
                 ("membership", index),
                 ("contracts", "probation_steps"),
             )

@@ -42,14 +42,18 @@ class Arithmetic(Section):
     """Exact: equal bits, one class of devices. Tolerant: honest devices differ, and are judged by distance."""
 
     name: Literal["exact", "tolerant"] = Field(default="exact", description="The arithmetic class.")
-    device_classes: Count = Field(default=3, description="Classes of devices, to which peers are drawn (tolerant).")
+    device_classes: Count = Field(
+        default=3, description="Classes of devices, to which peers are drawn (tolerant)."
+    )
     relative_error: Positive = Field(
         default=1e-4, description="Median relative error of a device's gradient (tolerant), no unit."
     )
     spread: Spread = Field(
         default=0.5, description="Standard deviation of the logarithm of the classes' errors (tolerant), no unit."
     )
-    absolute: NotNegative = Field(default=0.0, description="Tolerated distance beside the relative one (tolerant).")
+    absolute: NotNegative = Field(
+        default=0.0, description="Tolerated distance beside the relative one (tolerant)."
+    )
     false_alarm: float = Field(
         default=1e-3, gt=0, lt=1, description="Share of honest pairs that may disagree: sets the tolerance."
     )
@@ -196,7 +200,10 @@ class Beacon(Section):
         default=50, ge=1, le=100, description="Shares that recover a secret, % of the receivers, rounded up."
     )
     tolerated_percent: int = Field(
-        default=33, ge=0, lt=50, description="Colluding receivers that albatross withstands, %; it packs the rest."
+        default=33,
+        ge=0,
+        lt=50,
+        description="Colluding receivers that albatross withstands, %; it packs the rest.",
     )
     group: Literal["bls12_381", "bls12_381_reference", "ideal"] = Field(
         default="bls12_381",
@@ -232,10 +239,12 @@ class Contracts(Section):
         default=0, description="Jurors that the beacon draws for a case; 0: all active peers judge."
     )
     probation_steps: Whole = Field(
-        default=0, description="Checked, unused gradients before somebody who joins late takes part; 0: nobody may."
+        default=0,
+        description="Checked, unused gradients before somebody who joins late takes part; 0: nobody may.",
     )
     assumed_byzantine: Whole | None = Field(
-        default=None, description="Liars that the job assumes; it ends when they could be a majority; null: no watch."
+        default=None,
+        description="Liars that the job assumes; it ends when they could be a majority; null: no watch.",
     )
     minimum_peers: Whole = Field(default=4, ge=3, description="The job is given up below so many active peers.")
     dispute_window: Whole = Field(default=8, ge=3, description="Steps within which a peer can be accused.")

@@ -1,4 +1,7 @@
-"""What the checks of a run are worth: tolerance, probability of detection, and the deposit that follows from it."""
+"""What the checks of a run are worth.
+
+Tolerance, probability of detection, and the deposit that follows from it.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +29,8 @@ def make_arithmetic(scenario: Scenario, rng: Rng) -> Arithmetic:
 def detection_probability(n: int, b: int, validators: int) -> Fraction:
     """Return the probability that one wrong gradient is checked by an honest validator.
 
-    m of n peers validate, so its maker contributes with n - m others and is a target with probability m / (n - m);
-    its validator is one of the n - 1 others, of whom n - b are honest.
+    m of n peers validate, so its maker contributes with n - m others and is a target with probability m / (n -
+    m); its validator is one of the n - 1 others, of whom n - b are honest.
 
     >>> float(detection_probability(16, 7, 1))
     0.04

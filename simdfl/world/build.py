@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from adversaries import make_adversary
 from contracts_model import Withheld
 from simdfl.aggregation import make_rule
 from simdfl.chain.blockchain import Blockchain
@@ -25,7 +24,6 @@ from simdfl.learning.models import MODELS, Model
 from simdfl.learning.optimisers import make_optimiser
 from simdfl.learning.schedules import bind
 from simdfl.network import Network
-from simdfl.peers.behaviour import Behaviour, Coalition
 from simdfl.peers.peer import Messenger, Peer, Seat
 from simdfl.protocols import PROTOCOLS
 from simdfl.protocols.all_reduce import AllReducePeer
@@ -38,9 +36,10 @@ from simdfl.protocols.trusted_dealer import TrustedDealer
 from simdfl.protocols.verified import VerifiedPeer
 from simdfl.rng import Rng
 from simdfl.scenario import Scenario
+from simdfl.world.assurance import make_arithmetic
+from simdfl.world.cast import attack_goal, draw_byzantine, make_behaviours
 from simdfl.world.chains import Chains, fund_rewards, main_profile, make_chains
 from simdfl.world.conditions import draw_conditions, draw_overlay
-from simdfl.world.assurance import make_arithmetic
 from simdfl.world.manifest import (
     PEER_BALANCE_WEI,
     chain_profile,
@@ -50,7 +49,8 @@ from simdfl.world.manifest import (
     make_manifest,
     scheme_name,
 )
-from simdfl.world.membership import draw_plans
+from simdfl.world.meddling import let_peers_meddle
+from simdfl.world.membership import count_founders, draw_plans
 from simdfl.world.observer import Observer, Progress
 from simdfl.world.result import RunResult
 from simdfl.world.tables import collect_result
@@ -141,7 +141,7 @@ def build(scenario: Scenario, progress: Progress | None = None) -> World:
     n = scenario.peers.count
     device = _shelf("peers.device", scenario.peers.device, DEVICES)
     training, notices = _make_training(scenario, rng)
-    groups = _draw_byzantine(scenario, rng)
+    groups = draw_byzantine(scenario, rng)
     byzantine = frozenset(peer for members in groups for peer in members)
     honest = frozenset(range(n)) - byzantine
     overlay = draw_overlay(scenario, byzantine, rng)
@@ -163,7 +163,7 @@ def build(scenario: Scenario, progress: Progress | None = None) -> World:
         section.validate_ms * 1e-3,
         scenario.chain.access_latency_ms * 1e-3,
     )
-    behaviours = _make_behaviours(scenario, rng, groups, training.engine.dataset.n_classes)
+    behaviours = make_behaviours(scenario, rng, groups, training.engine.dataset.n_classes)
     slowness = _draw_slowness(scenario, rng)
     keypairs = [Keypair.from_seed(rng.key("signing-key", peer)) for peer in range(n)]
     seats = [Seat(env, i, keypairs[i], behaviours[i], device, float(slowness[i]), network) for i in range(n)]
@@ -172,6 +172,7 @@ def build(scenario: Scenario, progress: Progress | None = None) -> World:
         _add_verified(world, rng, seats)
     else:
         _add_baseline(world, rng, seats)
+    observer.goal = attack_goal(behaviours, training.engine.dataset)
     peers: Any = world.peers
     observer.peer_states = lambda peer: peers[peer].state
     return world
@@ -217,41 +218,6 @@ def learning_rate(scenario: Scenario) -> dict[str, Any]:
     return {"name": schedule.name, "initial": optimiser.learning_rate, **ends, **schedule.params}
 
 
-def _draw_byzantine(scenario: Scenario, rng: Rng) -> list[list[int]]:
-    """Draw who is Byzantine, group by group: never simply the first b."""
-    n = scenario.peers.count
-    named = {peer for group in scenario.adversaries for peer in group.peers or ()}
-    order = [int(p) for p in rng.stream("byzantine").permutation(n) if int(p) not in named]
-    groups = []
-    for group in scenario.adversaries:
-        if group.peers is not None:
-            groups.append(sorted(group.peers))
-        else:
-            count = group.byzantine_count(n)
-            groups.append(sorted(order[:count]))
-            order = order[count:]
-    return groups
-
-
-def _make_behaviours(scenario: Scenario, rng: Rng, groups: list[list[int]], n_classes: int) -> list[Behaviour]:
-    """Return one behaviour per peer; all Byzantine peers collude, whatever their group."""
-    behaviours: list[Behaviour] = [Behaviour() for _ in range(scenario.peers.count)]
-    everyone = frozenset(peer for members in groups for peer in members)
-    coalition_rng = Rng(int.from_bytes(rng.key("coalition")[:8], "little"))
-    coalition = Coalition(everyone, scenario.peers.count, n_classes, coalition_rng)
-    for group, members in zip(scenario.adversaries, groups):
-        for peer in members:
-            behaviours[peer] = make_adversary(
-                group.name,
-                group.params,
-                coalition=coalition,
-                start_step=group.start_step,
-                stop_step=group.stop_step,
-                period=group.period,
-            )
-    return behaviours
-
-
 def _draw_slowness(scenario: Scenario, rng: Rng) -> np.ndarray:
     spread = scenario.peers.speed_spread
     return rng.stream("slowness").lognormal(0.0, spread, scenario.peers.count)
@@ -266,7 +232,10 @@ def _add_verified(world: World, rng: Rng, seats: list[Seat]) -> None:
     addresses = [seat.keypair.address for seat in seats]
     profile = chain_profile(scenario)
     check_exchange_time(scenario, main_profile(scenario, profile), world)
-    contracts = deploy(scenario, world, scheme, owner, addresses)
+    behaviours = [seat.behaviour for seat in seats]
+    plans = draw_plans(scenario, world.honest, behaviours, rng)
+    founders = count_founders(plans, len(seats))
+    contracts = deploy(scenario, world, scheme, owner, addresses, founders)
     chains = world.chains = make_chains(scenario, world, contracts, profile, scheme)
     keep: Callable[[Any], None] = world.messages.append if scenario.output.messages else lambda message: None
     job = world.job = VerifiedJob(
@@ -279,12 +248,13 @@ def _add_verified(world: World, rng: Rng, seats: list[Seat]) -> None:
         world.observer,
         scenario.contracts.report_s,
         make_arithmetic(scenario, rng),
-        plans=draw_plans(scenario, world.honest, rng),
+        plans=plans,
         settlement=lambda: chains.settlement(PEER_BALANCE_WEI),
     )
     world.others = list(chains.all)
     peers = [VerifiedPeer(seat, chains.main, job, chains.base) for seat in seats]
     world.peers.extend(peers)
+    let_peers_meddle(world, behaviours, addresses, peers)
     for chain in chains.all:
         chain.admit(fund_rewards(scenario, chain, owner))
     if contracts.terms.withheld == Withheld.TRUSTED:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from contracts_model import Call, Job
 from contracts_model.anchor import AnchorJob
@@ -49,13 +49,13 @@ def make_chains(
     scenario: Scenario, world: World, contracts: Job, profile: ChainProfile, scheme: RandomBeacon
 ) -> Chains:
     """Return the chains of a run, by its anchoring policy; the protocol ``btard`` has a channel only."""
-    shared: tuple[Any, ...] = (world.env, world.network)
+    env, network, observer = world.env, world.network, world.observer
     anchoring = scenario.protocol.anchoring
     if scenario.protocol.name == "btard":
-        return Chains(PeerChannel(*shared, contracts, main_profile(scenario, profile), world.observer))
+        return Chains(PeerChannel(env, network, contracts, main_profile(scenario, profile), observer))
     if anchoring.policy == "step":
-        return Chains(Blockchain(*shared, contracts, profile, world.observer))
-    channel = PeerChannel(*shared, contracts, main_profile(scenario, profile), world.observer)
+        return Chains(Blockchain(env, network, contracts, profile, observer))
+    channel = PeerChannel(env, network, contracts, main_profile(scenario, profile), observer)
     deployed = AnchorJob(
         contracts.terms,
         ChainHost(scheme),
@@ -64,7 +64,7 @@ def make_chains(
         anchoring.policy == "dispute",
         anchoring.challenge_s,
     )
-    return Chains(channel, Blockchain(*shared, deployed, profile, world.observer, "base"))
+    return Chains(channel, Blockchain(env, network, deployed, profile, observer, "base"))
 
 
 def main_profile(scenario: Scenario, profile: ChainProfile) -> ChainProfile:

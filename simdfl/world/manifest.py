@@ -29,7 +29,6 @@ from simdfl.scenario import Scenario
 from simdfl.units import ETHER
 from simdfl.world.assurance import derive_deposit, detection_probability
 from simdfl.world.chains import main_profile
-from simdfl.world.membership import count_founders
 
 if TYPE_CHECKING:
     from simdfl.world.build import World
@@ -44,9 +43,10 @@ INCLUSION_BLOCKS = 2
 DEADLINE_BLOCKS = 5
 """Blocks that must fit into every deadline: an honest peer may need two votes included before it can act."""
 OUTSIDE_MANIFEST = {
-    *("name", "description", "adversaries", "baselines", "output", "network", "topology", "peers", "membership")
+    *("name", "description", "baselines", "output", "network", "topology", "peers"),
+    *("adversaries", "faults", "membership"),
 }
-"""What the job does not declare: who lies, what the network is like, and where results go."""
+"""What the job does not declare: who lies, fails or comes late, the network, and where results go."""
 
 
 def clip_settings(scenario: Scenario) -> ClipSettings:
@@ -201,9 +201,7 @@ def make_manifest(scenario: Scenario, training: Training) -> dict[str, Any]:
         "dataset": training.engine.dataset.name,
         "dataset_root": training.engine.dataset.merkle_root().hex(),
         "genesis": training.genesis.digest.hex(),
-        "arithmetic": arithmetic_class(
-            training, training.engine.batch_size, scenario.protocol.arithmetic.name
-        ),
+        "arithmetic": arithmetic_class(training, training.engine.batch_size, scenario.protocol.arithmetic.name),
     }
 
 
@@ -235,7 +233,14 @@ def deposit_of(scenario: Scenario) -> int:
     return derive_deposit(c.cheating_gain_wei, probability, c.reporter_percent)
 
 
-def deploy(scenario: Scenario, world: World, scheme: RandomBeacon, owner: Keypair, addresses: list[bytes]) -> Job:
+def deploy(
+    scenario: Scenario,
+    world: World,
+    scheme: RandomBeacon,
+    owner: Keypair,
+    addresses: list[bytes],
+    founders: int,
+) -> Job:
     """Deploy the job's contracts with funded accounts."""
     c, p = scenario.contracts, scenario.protocol
     part_size = -(-2 * world.training.n_parameters // scenario.peers.count)
@@ -265,7 +270,7 @@ def deploy(scenario: Scenario, world: World, scheme: RandomBeacon, owner: Keypai
         canary_permille=p.canary_permille,
         shows=p.arithmetic.name == "tolerant",
         probation_steps=c.probation_steps,
-        founders=count_founders(scenario),
+        founders=founders,
         assumed_byzantine=c.assumed_byzantine,
     )
     balances = dict.fromkeys(addresses, PEER_BALANCE_WEI + terms.deposit_wei)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from simdfl.chain.blockchain import ContractEvent
+from simdfl.learning.poison import Records
 from simdfl.protocols.training import ModelState, Training
 from simdfl.protocols.verified import StepFinished
 from simdfl.trace import TraceRecorder
@@ -46,6 +47,7 @@ class Observer:
         self.steps: dict[int, Row] = {}
         self.final_state: ModelState = training.genesis
         self.peer_states: Callable[[int], ModelState] | None = None
+        self.goal: Records | None = None
         self.removed_count = 0
         self._training = training
         self._honest = honest
@@ -71,16 +73,18 @@ class Observer:
             row["models"].add(event.state)
             return
         state = self.peer_states(event.peer)
-        accuracy = loss = None
+        accuracy = loss = success = None
         if event.step % self._every == 0 or event.step == self._last:
             evaluation = self._training.evaluate(state)
             accuracy, loss = evaluation.accuracy, evaluation.loss
+            success = self.attack_success(state)
         self.steps[event.step] = {
             "step": event.step,
             "first_finished_s": now_s,
             "finished_s": now_s,
             "accuracy": accuracy,
             "loss": loss,
+            "attack_success": success,
             "removed": self.removed_count,
             "state": state.digest.hex(),
             "models": {event.state},
@@ -88,6 +92,10 @@ class Observer:
         self.final_state = state
         if self._progress is not None:
             self._progress(event.step, now_s, accuracy, self.removed_count)
+
+    def attack_success(self, state: ModelState) -> float | None:
+        """Return the share of the attackers' records that the model labels as they wish; None without a goal."""
+        return None if self.goal is None else self._training.success(state, self.goal)
 
     def _on_contract(self, now_s: float, event: ContractEvent) -> None:
         fields = json.loads(event.fields)

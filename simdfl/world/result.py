@@ -27,6 +27,7 @@ class RunResult:
     simulated_s: float
     accuracy: float
     loss: float
+    attack_success: float | None
     steps: list[Row]
     peers: list[Row]
     removals: list[Row]

@@ -42,6 +42,7 @@ def collect_result(world: World, outcome: str) -> RunResult:
         simulated_s=world.env.now,
         accuracy=evaluation.accuracy,
         loss=evaluation.loss,
+        attack_success=observer.attack_success(final),
         steps=steps,
         peers=peer_rows(world),
         removals=observer.removals,
@@ -82,7 +83,7 @@ def peer_rows(world: World) -> list[Row]:
 def _standing(world: World, index: int) -> Row:
     if world.chain is None:
         return {"standing": "active", "deposit_wei": "0", "balance_wei": "0"}
-    job = world.chain.job
+    job: Any = world.chain.job
     account = job.terms.members[index]
     return {
         "standing": Standing(job.registry.standings.data.get(index, 0)).name.lower(),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from adversaries import ADVERSARIES
+from adversaries import ADVERSARIES, FAULTS
 from simdfl.aggregation import RULES
 from simdfl.chain.profiles import PROFILES
 from simdfl.testing import check_adversary
@@ -36,10 +36,17 @@ def test_the_attack_of_the_contributing_guide_passes_its_check(
     check_adversary("my_attacks:Opposite")
 
 
+def test_every_attack_and_fault_has_its_line_in_the_shelf_s_page() -> None:
+    text = (ROOT / "docs" / "attacks.md").read_text(encoding="utf-8")
+    assert set(ADVERSARIES) <= set(re.findall(r"`([\w]+)`", text))
+    assert all(f"name: {name}" in text for name in FAULTS)
+
+
 @pytest.mark.parametrize(
     ("shelf", "names"),
     [
         ("attacks", ADVERSARIES),
+        ("faults", FAULTS),
         ("rules", RULES),
         ("chains", PROFILES),
         ("topologies", TOPOLOGIES),

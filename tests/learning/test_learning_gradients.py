@@ -11,6 +11,7 @@ from simdfl.learning import kernels
 from simdfl.learning.data import make_synthetic
 from simdfl.learning.gradients import EngineStats, GradientEngine, TrainingDivergedError
 from simdfl.learning.models import MODELS
+from simdfl.learning.poison import Relabel
 from simdfl.learning.sampling import batch_indices
 from simdfl.rng import Rng
 
@@ -131,12 +132,12 @@ def test_same_key_is_computed_once():
 def test_label_map_is_part_of_the_key():
     engine = make_engine()
     state = engine.put(start(engine))
-    honest, flipped = engine.request(state, b"x"), engine.request(state, b"x", (2, 1, 0))
-    same = engine.request(state, b"x", (0, 1, 2))
+    honest, flipped = engine.request(state, b"x"), engine.request(state, b"x", Relabel((2, 1, 0)))
+    same = engine.request(state, b"x", Relabel((0, 1, 2)))
     assert not np.array_equal(honest.value(), flipped.value())
     assert np.array_equal(honest.value(), same.value())
     with pytest.raises(UserError, match="needs 3 labels"):
-        engine.request(state, b"y", (0, 1))
+        engine.request(state, b"y", Relabel((0, 1)))
 
 
 def test_handles_outlive_both_caches():

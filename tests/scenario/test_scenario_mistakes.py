@@ -122,7 +122,7 @@ IMPOSSIBLE = [
     ),
     (
         TWO_GROUPS + "count: 1, start_step: 4, stop_step: 4}\n",
-        "the attack starts in step 4 and must stop later, got 4",
+        "it starts in step 4 and must stop later, got 4",
     ),
     (
         "name: x\npeers: {count: 4}\n",

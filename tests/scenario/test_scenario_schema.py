@@ -79,9 +79,9 @@ def test_numbers_are_read_as_people_write_them():
 
 
 def test_group_sizes():
-    assert AdversaryGroup(name="a", fraction=0.3).byzantine_count(20) == 6
-    assert AdversaryGroup(name="a", count=7).byzantine_count(16) == 7
-    assert AdversaryGroup(name="a", peers=(2, 5)).byzantine_count(16) == 2
+    assert AdversaryGroup(name="a", fraction=0.3).size(20) == 6
+    assert AdversaryGroup(name="a", count=7).size(16) == 7
+    assert AdversaryGroup(name="a", peers=(2, 5)).size(16) == 2
 
 
 def test_schema_file_for_editors_is_up_to_date():

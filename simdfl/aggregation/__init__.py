@@ -2,25 +2,50 @@
 
 from __future__ import annotations
 
+from simdfl.aggregation.clipped import CenteredClip
 from simdfl.aggregation.clipping import ClipResult, centered_clip, centered_clip_parts
+from simdfl.aggregation.contract import (
+    ContextRule,
+    Outcome,
+    RowRule,
+    Rule,
+    RuleContext,
+    RuleSession,
+    aggregate,
+    needs_root,
+    with_context,
+)
 from simdfl.aggregation.coordinatewise import Median, TrimmedMean
 from simdfl.aggregation.krum import Krum, MultiKrum
+from simdfl.aggregation.medians import GeometricMedian
+from simdfl.aggregation.preaggregation import PreAggregated, PreAggregator
 from simdfl.aggregation.rows import NoUsableRowsError
-from simdfl.aggregation.rules import RULES, CenteredClip, GeometricMedian, Mean, Rule, make_rule
+from simdfl.aggregation.rules import PRE_AGGREGATORS, RULES, Mean, make_rule
 
 __all__ = [
+    "PRE_AGGREGATORS",
     "RULES",
     "CenteredClip",
     "ClipResult",
+    "ContextRule",
     "GeometricMedian",
     "Krum",
     "Mean",
     "Median",
     "MultiKrum",
     "NoUsableRowsError",
+    "Outcome",
+    "PreAggregated",
+    "PreAggregator",
+    "RowRule",
     "Rule",
+    "RuleContext",
+    "RuleSession",
     "TrimmedMean",
+    "aggregate",
     "centered_clip",
     "centered_clip_parts",
     "make_rule",
+    "needs_root",
+    "with_context",
 ]

@@ -6,6 +6,7 @@ from simdfl.aggregation.clipped import CenteredClip
 from simdfl.aggregation.clipping import ClipResult, centered_clip, centered_clip_parts
 from simdfl.aggregation.contract import (
     ContextRule,
+    InContext,
     Outcome,
     RowRule,
     Rule,
@@ -13,7 +14,6 @@ from simdfl.aggregation.contract import (
     RuleSession,
     aggregate,
     needs_root,
-    with_context,
 )
 from simdfl.aggregation.coordinatewise import Median, TrimmedMean
 from simdfl.aggregation.krum import Krum, MultiKrum
@@ -29,6 +29,7 @@ __all__ = [
     "ClipResult",
     "ContextRule",
     "GeometricMedian",
+    "InContext",
     "Krum",
     "Mean",
     "Median",
@@ -47,5 +48,4 @@ __all__ = [
     "centered_clip_parts",
     "make_rule",
     "needs_root",
-    "with_context",
 ]

@@ -14,13 +14,14 @@ from simdfl.aggregation.span import squared_distances
 
 @dataclass(frozen=True)
 class Bulyan(RowRule):
-    """Select n - 2 f rows by repeated Krum, then average in each coordinate the n - 4 f values nearest the median.
+    """Select n - 2 f rows by repeated Krum; in each coordinate average their n - 4 f values nearest the median.
 
-    Each selection scores the rows that are left by the sum of squared distances to their m - f - 2 nearest others
-    among the m left (at least one), takes the best and removes it. The median of an even number is the mean of the
-    two middle values. Breakdown: n >= 4 f + 3; every coordinate averages values that honest values surround. If
-    absent rows leave fewer, at least one row is selected and one value averaged. Weights count peers: 0 or one
-    common value.
+    Each selection scores the rows that are left by the sum of squared distances to their m - f - 2 nearest
+    others among the m left (at least one), takes the best and removes it (where one neighbour counts, the two
+    rows nearest each other score alike: the one with the lesser sum over all rows left). The median of an even number is the
+    mean of the two middle values. Breakdown: n >= 4 f + 3; every coordinate averages values that honest values
+    surround. If absent rows leave fewer, at least one row is selected and one value averaged. Weights count
+    peers: 0 or one common value.
 
     Parameters
     ----------
@@ -49,9 +50,9 @@ class Bulyan(RowRule):
 def select_by_krum(squares: np.ndarray, f: int, count: int) -> list[int]:
     """Select rows one by one, each time the Krum winner among those left.
 
-    When one row goes, every score loses exactly one term: the gone row if it was among the neighbours counted, else
-    the furthest of them, as one neighbour fewer is counted. Neighbours are sorted once, and a pointer to the
-    furthest counted one moves down each list: O(n²) for all selections together, after O(n² log n).
+    When one row goes, every score loses exactly one term: the gone row if it was among the neighbours counted,
+    else the furthest of them, as one neighbour fewer is counted. Neighbours are sorted once, and a pointer to
+    the furthest counted one moves down each list: O(n²) for all selections together, after O(n² log n).
 
     Parameters
     ----------
@@ -89,15 +90,14 @@ class _Neighbours:
 
     def winner(self) -> int:
         """Return the row left with the least score, the lowest index among equals."""
-        m = int(self._left.sum())
-        if m - self._f - 2 >= 2:
-            scores = self._scores
-        else:
-            # So few are left that one neighbour counts: subtraction would have left rounding errors only.
-            left = np.flatnonzero(self._left)
-            scores = np.full(len(self._left), np.inf)
-            scores[left] = KrumScore(self._f)(self._squares[np.ix_(left, left)]) if m > 1 else 0.0
-        return int(np.argmin(np.where(self._left, scores, np.inf)))
+        left = np.flatnonzero(self._left)
+        if len(left) - self._f - 2 >= 2:
+            return int(left[self._scores[left].argmin()])
+        # So few are left that one neighbour counts, and the two rows nearest each other have the same score.
+        squares = self._squares[np.ix_(left, left)]
+        np.fill_diagonal(squares, 0.0)
+        scores = KrumScore(self._f)(squares) if len(left) > 1 else np.zeros(1)
+        return int(left[np.lexsort((squares.sum(axis=1), scores))[0]])
 
     def remove(self, gone: int) -> None:
         """Take a row away and lower every score by one term."""

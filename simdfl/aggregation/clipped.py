@@ -96,11 +96,11 @@ class MomentumClip(ContextRule):
 class SequentialClip(ContextRule):
     """S-CC: clip group after group, each about the result of the one before.
 
-    The peers are dealt at random into groups of `group` (the last may be smaller). From v = the previous aggregate,
-    in the first step the coordinate-wise median, each group's mean x moves it by
+    The peers are dealt at random into groups of `group` (the last may be smaller). From v = the previous
+    aggregate, in the first step the coordinate-wise median, each group's mean x moves it by
     ``(x - v) min(1, tau / ||x - v||)``: attackers cannot know the reference about which they are clipped. The
-    result is within ``tau ceil(n / group)`` of the start and leans to the groups drawn last. Weights count peers: 0
-    or one common value.
+    result is within ``tau ceil(n / group)`` of the start and leans to the groups drawn last. Weights count
+    peers: 0 or one common value.
 
     Parameters
     ----------
@@ -110,8 +110,8 @@ class SequentialClip(ContextRule):
 
     References
     ----------
-    Özfatura, Özfatura, Küpçü, Gündüz, "Byzantines can also learn from history: fall of centered clipping in federated
-    learning", IEEE TIFS 19, 2024, section V (sequential centered clipping).
+    Özfatura, Özfatura, Küpçü, Gündüz, "Byzantines can also learn from history: fall of centered clipping in
+    federated learning", IEEE TIFS 19, 2024, section V (sequential centered clipping).
     """
 
     breaks = frozenset({"order", "scale"})
@@ -149,8 +149,8 @@ class NormClip(RowRule):
 
     References
     ----------
-    Sun, Kairouz, Suresh, McMahan, "Can you really backdoor federated learning?", arXiv 1911.07963, 2019, section 4
-    (norm thresholding).
+    Sun, Kairouz, Suresh, McMahan, "Can you really backdoor federated learning?", arXiv 1911.07963, 2019,
+    section 4 (norm thresholding).
     """
 
     breaks = frozenset({"identical", "shift", "scale"})

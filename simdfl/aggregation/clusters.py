@@ -46,12 +46,12 @@ class ClippedClustering(ContextRule):
 class Flame(ContextRule):
     """FLAME: admit the densest majority by angle, shorten to the median norm, average, add noise.
 
-    The paper clusters by HDBSCAN on cosine distances with clusters of at least n/2 + 1 and ``min_samples = 1``. As no
-    two such clusters exist, that is the smallest connected group of more than n/2 rows when ever longer distances
-    count as links: single linkage, computed here as such. Rows are shortened to S, the median norm of *all* present
-    rows (mean of the two middle ones for an even number), and normal noise of deviation ``noise * S`` is added to
-    every coordinate. Breakdown: f < n/2 where honest rows point in like directions; without noise the result is no
-    longer than S.
+    The paper clusters by HDBSCAN on cosine distances with clusters of at least n/2 + 1 and ``min_samples = 1``.
+    As no two such clusters exist, that is the smallest connected group of more than n/2 rows when ever longer
+    distances count as links: single linkage, computed here as such. Rows are shortened to S, the median norm of
+    *all* present rows (mean of the two middle ones for an even number), and normal noise of deviation
+    ``noise * S`` is added to every coordinate. Breakdown: f < n/2 where honest rows point in like directions;
+    without noise the result is no longer than S.
 
     Parameters
     ----------

@@ -6,9 +6,9 @@ A rule is a frozen object; ``rule(x, weights)`` maps x : (n, d) float32, row i f
 steps. They get it in a :class:`RuleContext` and return what they want to remember, so that they stay pure: equal
 contexts give equal results. :class:`RuleSession` carries the context from step to step.
 
-The shelf makes five promises, which ``simdfl.testing.check_rule`` checks: the result does not depend on the *order*
-of the rows; *identical* rows come back; a *shift* or a positive *scale* of all rows passes through; *liars* cannot
-carry the result away. A rule whose definition makes one impossible names it in ``breaks``.
+The shelf makes five promises, which ``simdfl.testing.check_rule`` checks: the result does not depend on the
+*order* of the rows; *identical* rows come back; a *shift* or a positive *scale* of all rows passes through;
+*liars* cannot carry the result away. A rule whose definition makes one impossible names it in ``breaks``.
 """
 
 from __future__ import annotations
@@ -108,13 +108,21 @@ def aggregate(rule: Rule, x: np.ndarray, weights: np.ndarray | None, context: Ru
     return Outcome(rule(x, weights))
 
 
-def with_context(rule: Rule, context: RuleContext) -> Callable[..., np.ndarray]:
-    """Return the rule as a function of rows and weights alone, in one fixed context."""
+@dataclass(frozen=True)
+class InContext:
+    """A rule as a function of rows and weights alone, in one fixed context."""
 
-    def apply(x: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
-        return aggregate(rule, x, weights, context).value
+    rule: Rule
+    context: RuleContext
 
-    return apply
+    @property
+    def breaks(self) -> frozenset[str]:
+        """Return the promises that the rule breaks."""
+        return getattr(self.rule, "breaks", frozenset())
+
+    def __call__(self, x: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+        """Aggregate x : (n, d) float32 to (d,) float32."""
+        return aggregate(self.rule, x, weights, self.context).value
 
 
 def needs_root(rule: Any) -> bool:

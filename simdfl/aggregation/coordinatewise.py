@@ -76,7 +76,8 @@ class MeanAroundMedian(RowRule):
 
     References
     ----------
-    Xie, Koyejo, Gupta, "Generalized Byzantine-tolerant SGD", arXiv 1802.10116, 2018, section 4 (mean around median).
+    Xie, Koyejo, Gupta, "Generalized Byzantine-tolerant SGD", arXiv 1802.10116, 2018, section 4 (mean around
+    median).
     """
 
     f: int
@@ -122,10 +123,10 @@ class Phocas(RowRule):
 class AdaptiveMedian(RowRule):
     """In each coordinate the mean of the values within ``k`` robust deviations of the median.
 
-    The robust deviation is 1.4826 times the median absolute deviation, the standard deviation for normal values. It
-    needs no number of liars: without them nearly all values count, as in the mean; under attack the far ones do
-    not. The two middle values always count, so that zero deviation gives the median. Breakdown: f < n/2; a
-    coordinate stays within k + 1 robust deviations of the honest range.
+    The robust deviation is 1.4826 times the median absolute deviation, the standard deviation for normal
+    values. It needs no number of liars: without them nearly all values count, as in the mean; under attack the
+    far ones do not. The two middle values always count, so that zero deviation gives the median. Breakdown: f <
+    n/2; a coordinate stays within k + 1 robust deviations of the honest range.
 
     Parameters
     ----------
@@ -168,7 +169,7 @@ def check_liars(f: int) -> None:
 def mean_nearest(ordered: np.ndarray, centre: np.ndarray, count: int) -> np.ndarray:
     """Return, in each coordinate, the mean of the `count` values nearest to a centre.
 
-    Sorted values nearest to a point are neighbours in the order, so that only m - count + 1 windows compete.
+    Sorted values nearest to a point are neighbours in the order: a window of `count`.
 
     Parameters
     ----------
@@ -189,9 +190,8 @@ def mean_nearest(ordered: np.ndarray, centre: np.ndarray, count: int) -> np.ndar
 
 
 def _mean_nearest(tile: np.ndarray, centre: np.ndarray, count: int) -> np.ndarray:
-    windows = len(tile) - count + 1
-    reach = np.maximum(centre - tile[:windows], tile[count - 1 :] - centre)
-    first = reach.argmin(axis=0)
+    # A window moves up while the value it would gain is nearer than the one it would lose.
+    first = np.count_nonzero(tile[count:] - centre < centre - tile[: len(tile) - count], axis=0)
     order = np.arange(len(tile))[:, None]
     chosen = (order >= first) & (order < first + count)
     return np.einsum("nd,nd->d", tile, chosen, dtype=np.float64) / count

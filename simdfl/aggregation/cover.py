@@ -1,9 +1,10 @@
 """The n - f rows of least diameter, found exactly.
 
-Rows of diameter at most D are those left when from every pair further apart one row is taken away: the removed rows
-*cover* the graph of far pairs. The least D with a cover of f rows is found by bisection over the distances, and
-covers by branching on the row with most far pairs: either it goes, or all rows far from it do. A row far from more
-rows than may still go must go itself, which disposes of distant liars at once. Rows are sets of bits.
+Rows of diameter at most D are those left when from every pair further apart one row is taken away: the removed
+rows *cover* the graph of far pairs. The least D with a cover of f rows is found by bisection over the
+distances, and covers by branching on the row with most far pairs: either it goes, or all rows far from it do. A
+row far from more rows than may still go must go itself, which disposes of distant liars at once. Rows are sets
+of bits.
 
 References
 ----------
@@ -58,7 +59,7 @@ class _Budget:
         self._branches += 1
         if self._branches > MOST_BRANCHES:
             raise UserError(
-                f"aggregation: mda takes more than {MOST_BRANCHES:,} branches for f={self._f} of n={self._m} rows; "
+                f"aggregation: mda takes more than {MOST_BRANCHES:,} branches for f={self._f} of n={self._m}; "
                 "use fewer peers, a smaller f, or multi_krum or nnm with mean, which approximate it"
             )
 

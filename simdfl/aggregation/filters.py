@@ -28,9 +28,9 @@ NEGLIGIBLE = 1e-12  # a weight below this part of a row is none
 class MoNNA(RowRule):
     """Mean of the n - f rows nearest to a pivot row, the pivot among them.
 
-    The paper's pivot is the aggregating peer's own vector; for a server it is the row of the peer `pivot`, which it
-    must trust. If that row is absent, the rows after it move up. Ties go to the lowest index. Breakdown: f < n/2 if
-    the pivot is honest, none otherwise.
+    The paper's pivot is the aggregating peer's own vector; for a server it is the row of the peer `pivot`,
+    which it must trust. If that row is absent, the rows after it move up. Ties go to the lowest index.
+    Breakdown: f < n/2 if the pivot is honest, none otherwise.
 
     Parameters
     ----------
@@ -76,8 +76,8 @@ class ComparativeElimination(RowRule):
 
     References
     ----------
-    Gupta, Liu, Vaidya, "Byzantine fault-tolerant distributed machine learning using stochastic gradient descent and
-    norm-based comparative gradient elimination", arXiv 2008.04699, 2020, section 3.
+    Gupta, Liu, Vaidya, "Byzantine fault-tolerant distributed machine learning using stochastic gradient descent
+    and norm-based comparative gradient elimination", arXiv 2008.04699, 2020, section 3.
     """
 
     breaks = frozenset({"shift"})
@@ -95,12 +95,12 @@ class ComparativeElimination(RowRule):
 
 @dataclass(frozen=True)
 class CovarianceFilter(RowRule):
-    """CAF: weigh rows down along the direction of greatest variance; keep the weighted mean of least such variance.
+    """CAF: weigh rows down along the direction of greatest variance; keep the mean where that is least.
 
     Start with weights c_i = 1. While their sum exceeds n - 2 f: take the greatest eigenvalue of the weighted
-    covariance about the weighted mean and its direction v, remember the mean if that eigenvalue is the least so far,
-    and set ``c_i <- c_i (1 - t_i / max t)`` with ``t_i = <x_i - mean, v>²``. No bound on the honest variance is
-    needed. Breakdown: f < n/2.
+    covariance about the weighted mean and its direction v, remember the mean if that eigenvalue is the least so
+    far, and set ``c_i <- c_i (1 - t_i / max t)`` with ``t_i = <x_i - mean, v>²``. No bound on the honest
+    variance is needed. Breakdown: f < n/2.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def filter_weights(gram: np.ndarray, f: int) -> np.ndarray:
             best, least = w, value
         # <x_i - mean, v> with v = sum_j root_j u_j (x_j - mean) / sqrt(value); its scale does not matter.
         pull = np.where(c > 0, (about @ (root * vector)) ** 2, 0.0)
-        if value <= NEGLIGIBLE * float(np.abs(gram).max()) or pull.max() <= 0:
+        if value <= NEGLIGIBLE * float(np.diagonal(gram)[c > 0].max()) or pull.max() <= 0:
             break
         c = np.where(pull >= pull.max(), 0.0, c * (1.0 - pull / pull.max()))
         c[c < NEGLIGIBLE] = 0.0
@@ -148,10 +148,10 @@ def filter_weights(gram: np.ndarray, f: int) -> np.ndarray:
 class DivideAndConquer(ContextRule):
     """DnC: drop, several times over, the rows that stand out along the greatest variance of some coordinates.
 
-    Each of `iterations` times, `sample` coordinates are drawn, the rows are centred on their mean there, and the
-    ``factor * f`` rows with the largest squared projection on the top right singular vector are dropped. The mean of
-    the rows that were never dropped is returned; if none is left, of those dropped least often. Breakdown: by
-    experiment, for f < n/2.
+    Each of `iterations` times, `sample` coordinates are drawn, the rows are centred on their mean there, and
+    the ``factor * f`` rows with the largest squared projection on the top right singular vector are dropped.
+    The mean of the rows that were never dropped is returned; if none is left, of those dropped least often.
+    Breakdown: by experiment, for f < n/2.
 
     Parameters
     ----------
@@ -167,6 +167,8 @@ class DivideAndConquer(ContextRule):
     ----------
     Shejwalkar and Houmansadr, "Manipulating the Byzantine", NDSS 2021, section VI, algorithm 2.
     """
+
+    breaks = frozenset({"liars"})
 
     f: int
     iterations: int = 1

@@ -1,7 +1,7 @@
 """Krum and Multi-Krum: choose rows with close neighbours.
 
-Published codes call several rules Krum. The paper's is the default here; the parameters `neighbours`, `counts_self`
-and `squared` give the others, so that their results can be compared.
+Published codes call several rules Krum. The paper's is the default here; the parameters `neighbours`,
+`counts_self` and `squared` give the others, so that their results can be compared.
 """
 
 from __future__ import annotations
@@ -72,9 +72,9 @@ class Krum(RowRule):
     """Return the row with the least score.
 
     The score of row i is the sum of squared distances to its n - f - 2 closest *other* rows (definition of
-    Blanchard et al.). Ties go to the lowest index. Breakdown: n > 2 f + 2. Here n counts the present rows; if absent
-    ones leave fewer than 2 f + 3, at least one neighbour is still counted. Weights count peers: 0 or one common
-    value.
+    Blanchard et al.). Ties go to the lowest index. Breakdown: n > 2 f + 2. Here n counts the present rows; if
+    absent ones leave fewer than 2 f + 3, at least one neighbour is still counted. Weights count peers: 0 or one
+    common value.
 
     Parameters
     ----------

@@ -18,13 +18,13 @@ FLAT = 1e-6  # a spread below this part of the largest value is none
 class LayerAdaptive(ContextRule):
     """LASA: in each layer the mean of the rows whose norm and signs there are ordinary.
 
-    Rows are shortened to the median norm. Copies without the `sparsity` part of least entries (by size, over the
-    whole row; equal entries at the limit stay) are judged layer by layer: a row is ordinary if its norm and its share
-    of positive among non-zero entries each lie less than `norm_reach` and `sign_reach` standard deviations from the
-    median over the rows (mean of the two middle ones for an even number). The layer's result is the mean of the
-    shortened, not sparsified, ordinary rows; of all if none is. Layers come with the context; without them the row
-    is one layer. The result is no longer than the median norm times the square root of the number of layers.
-    Breakdown: by experiment, f < n/2.
+    Rows are shortened to the median norm. Copies without the `sparsity` part of least entries (by size, over
+    the whole row; equal entries at the limit stay) are judged layer by layer: a row is ordinary if its norm and
+    its share of positive among non-zero entries each lie less than `norm_reach` and `sign_reach` standard
+    deviations from the median over the rows (mean of the two middle ones for an even number). The layer's
+    result is the mean of the shortened, not sparsified, ordinary rows; of all if none is. Layers come with the
+    context; without them the row is one layer. The result is no longer than the median norm times the square
+    root of the number of layers. Breakdown: by experiment, f < n/2.
 
     Parameters
     ----------

@@ -54,9 +54,9 @@ class GeometricMedian:
 class RFA:
     """A fixed number of smoothed Weiszfeld steps from the weighted mean: the algorithm the paper runs.
 
-    ``v <- sum_i b_i x_i / sum_i b_i`` with ``b_i = w_i / max(nu, ||v - x_i||)``, not squared. With few steps it is
-    no median yet: a row at distance D among n still moves the result by about D n^-r after r steps. Breakdown in
-    the limit: f < n/2 in weight.
+    ``v <- sum_i b_i x_i / sum_i b_i`` with ``b_i = w_i / max(nu, ||v - x_i||)``, not squared. With few steps it
+    is no median yet: a row at distance D among n still moves the result by about D n^-r after r steps.
+    Breakdown in the limit: f < n/2 in weight.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ class RFA:
     Pillutla, Kakade, Harchaoui, IEEE TSP 70, 2022, algorithm 2 and section 5.
     """
 
-    breaks = frozenset({"liars", "scale"})
+    breaks = frozenset({"liars"})
 
     iterations: int = 3
     nu: float = 1e-6
@@ -133,10 +133,10 @@ class MedianOfMeans(ContextRule):
 class AutoGM(RowRule):
     """Geometric median with weights that minimise ``sum_i a_i ||x_i - z|| + lam n / 2 ||a||²`` over the simplex.
 
-    z and a are improved in turn: z is the geometric median with weights a; for given distances d_i, not squared,
-    ``a_i = max(0, eta - d_i) / (lam n)`` with eta such that the sum is 1, so that far rows weigh nothing. Large `lam`
-    gives the geometric median, small `lam` the densest few rows. Distances are taken in units of their median,
-    so that `lam` has no unit. Start: equal weights. Breakdown: f < n/2.
+    z and a are improved in turn: z is the geometric median with weights a; for given distances d_i, not
+    squared, ``a_i = max(0, eta - d_i) / (lam n)`` with eta such that the sum is 1, so that far rows weigh
+    nothing. Large `lam` gives the geometric median, small `lam` the densest few rows. Distances are taken in
+    units of their median, so that `lam` has no unit. Start: equal weights. Breakdown: f < n/2.
 
     Parameters
     ----------
@@ -147,8 +147,8 @@ class AutoGM(RowRule):
 
     References
     ----------
-    Li, Ngai, Voigt, "Byzantine-robust aggregation in federated learning empowered industrial IoT", IEEE TII 19(2),
-    2023, section IV (AutoGM).
+    Li, Ngai, Voigt, "Byzantine-robust aggregation in federated learning empowered industrial IoT", IEEE TII
+    19(2), 2023, section IV (AutoGM).
     """
 
     lam: float = 1.0
@@ -181,7 +181,7 @@ def distances_to(gram: np.ndarray, beta: np.ndarray) -> np.ndarray:
 
 
 def weiszfeld(gram: np.ndarray, a: np.ndarray, limit: int = 1_000) -> np.ndarray:
-    """Return the coefficients (m,) of the geometric median of rows with weights `a` (m,), to 1e-9 of their sum."""
+    """Return the coefficients (m,), to 1e-9, of the geometric median of rows with weights `a` (m,)."""
     smallest = 1e-6 * math.sqrt(max(float(np.median(np.diagonal(gram))), 1e-30))
     beta = a / a.sum()
     for _ in range(limit):

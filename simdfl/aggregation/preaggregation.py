@@ -45,7 +45,8 @@ class NearestNeighbourMixing(PreAggregator):
 
     References
     ----------
-    Allouah, Farhadkhani, Guerraoui, Gupta, Pinot, Stephan, "Fixing by mixing", AISTATS 2023, section 3, algorithm 2.
+    Allouah, Farhadkhani, Guerraoui, Gupta, Pinot, Stephan, "Fixing by mixing", AISTATS 2023, section 3,
+    algorithm 2.
     """
 
     f: int
@@ -141,8 +142,8 @@ class AdaptiveClip(PreAggregator):
 
     References
     ----------
-    Allouah, Guerraoui, Gupta, Jellouli, Rizk, Stephan, "Adaptive gradient clipping for robust federated learning",
-    ICLR 2025, section 3, algorithm 2.
+    Allouah, Guerraoui, Gupta, Jellouli, Rizk, Stephan, "Adaptive gradient clipping for robust federated
+    learning", ICLR 2025, section 3, algorithm 2.
     """
 
     breaks = frozenset({"shift"})

@@ -66,7 +66,7 @@ def count_rows(x: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
 
 
 def present_rows(x: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
-    """Return the present rows (m, d) float32 for a rule that counts peers; possibly x itself, never to be changed.
+    """Return the present rows (m, d) float32 for a rule that counts peers; perhaps x itself.
 
     Raises
     ------

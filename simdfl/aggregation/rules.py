@@ -1,7 +1,7 @@
 """The shelf of rules, and how a rule is made from a name, parameters and the number of peers.
 
-``docs/rules.md`` lists every rule with its formula. What happens to absent and non-finite rows is the same for all
-of them: see ``rows``.
+``docs/rules.md`` lists every rule with its formula. What happens to absent and non-finite rows is the same for
+all of them: see ``rows``.
 """
 
 from __future__ import annotations

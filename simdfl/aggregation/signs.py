@@ -16,8 +16,8 @@ from simdfl.errors import UserError
 class MajorityVote(RowRule):
     """signSGD with majority vote: ``sign(sum_i sign(x_i))`` in each coordinate; a tie gives 0.
 
-    The result holds -1, 0 and 1, whatever the lengths of the rows: choose the learning rate accordingly. Breakdown:
-    f < n/2; a coordinate flips only if the honest majority there is at most f.
+    The result holds -1, 0 and 1, whatever the lengths of the rows: choose the learning rate accordingly.
+    Breakdown: f < n/2; a coordinate flips only if the honest majority there is at most f.
 
     References
     ----------
@@ -68,12 +68,12 @@ class RobustLearningRate(RowRule):
 class SignGuard(ContextRule):
     """Keep rows of ordinary length and ordinary signs; average them, shortened to the median norm.
 
-    Of ordinary length: ``lower <= ||x_i|| / M <= upper`` with M the median norm (mean of the two middle ones for an
-    even number). Of ordinary signs: in the largest cluster that mean shift finds among the shares of positive, zero
-    and negative entries on a random tenth of the coordinates. The result is the mean of ``x_i min(1, M / ||x_i||)``
-    over the rows that are both, or of ordinary length if none is. Mean shift has a flat kernel whose width is the
-    mean distance of a row to the nearest half of the rows. Breakdown: by experiment, f < n/2; the result is no
-    longer than M.
+    Of ordinary length: ``lower <= ||x_i|| / M <= upper`` with M the median norm (mean of the two middle ones
+    for an even number). Of ordinary signs: in the largest cluster that mean shift finds among the shares of
+    positive, zero and negative entries on a random tenth of the coordinates. The result is the mean of
+    ``x_i min(1, M / ||x_i||)`` over the rows that are both, or of ordinary length if none is. Mean shift has a
+    flat kernel whose width is the mean distance of a row to the nearest half of the rows. Breakdown: by
+    experiment, f < n/2; the result is no longer than M.
 
     Parameters
     ----------
@@ -83,8 +83,8 @@ class SignGuard(ContextRule):
 
     References
     ----------
-    Xu, Huang, Song, Lan, "Byzantine-robust federated learning through collaborative malicious gradient filtering",
-    ICDCS 2022, section IV, algorithm 2.
+    Xu, Huang, Song, Lan, "Byzantine-robust federated learning through collaborative malicious gradient
+    filtering", ICDCS 2022, section IV, algorithm 2.
     """
 
     breaks = frozenset({"shift"})
@@ -128,8 +128,8 @@ def sign_shares(rows: np.ndarray) -> np.ndarray:
 def largest_cluster(points: np.ndarray, most_moves: int = 300) -> np.ndarray:
     """Return which of the points (m, k) lie in the largest cluster of mean shift, as (m,) bool.
 
-    Every point climbs to the mean of the points within the kernel's width until it rests. Resting places with more
-    points around them absorb those within the width; every point joins the nearest that is left.
+    Every point climbs to the mean of the points within the kernel's width until it rests. Resting places with
+    more points around them absorb those within the width; every point joins the nearest that is left.
     """
     apart = _distances(points, points)
     width = float(np.sort(apart, axis=1)[:, (len(points) - 1) // 2].mean()) + 1e-9

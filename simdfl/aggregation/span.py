@@ -1,8 +1,8 @@
 """Distances, angles and means from one Gram matrix.
 
-Whatever depends on the rows through their distances or inner products needs n² numbers, found by one matrix product
-instead of a pass over all pairs of vectors. Distances are taken about a robust centre, where the subtraction of
-large nearly equal numbers is harmless.
+Whatever depends on the rows through their distances or inner products needs n² numbers, found by one matrix
+product instead of a pass over all pairs of vectors. Distances are taken about a robust centre, where the
+subtraction of large nearly equal numbers is harmless.
 """
 
 from __future__ import annotations
@@ -81,5 +81,5 @@ def cosines(gram: np.ndarray) -> np.ndarray:
 
 
 def nearest_rows(squares: np.ndarray, count: int) -> np.ndarray:
-    """Return, for each row, the indices (m, count) of the rows nearest to it, itself first; ties to the lowest."""
+    """Return the indices (m, count) of the rows nearest to each row, itself first; ties to the lowest."""
     return np.argsort(squares, axis=1, kind="stable")[:, :count]

@@ -38,8 +38,8 @@ class MinimumDiameterAveraging(RowRule):
 
     References
     ----------
-    El Mhamdi, Guerraoui, Rouault, "Distributed momentum for Byzantine-resilient learning", ICLR 2021, section 2.2;
-    after Rousseeuw, "Multivariate estimation with high breakdown point", 1985.
+    El Mhamdi, Guerraoui, Rouault, "Distributed momentum for Byzantine-resilient learning", ICLR 2021, section
+    2.2; after Rousseeuw, "Multivariate estimation with high breakdown point", 1985.
     """
 
     f: int
@@ -102,8 +102,8 @@ class SmallestEigenvalueAveraging(RowRule):
 
     References
     ----------
-    Allouah, Guerraoui, Gupta, Pinot, Stephan, "On the privacy-robustness-utility trilemma in distributed learning",
-    ICML 2023, section 4 (smallest maximum eigenvalue averaging).
+    Allouah, Guerraoui, Gupta, Pinot, Stephan, "On the privacy-robustness-utility trilemma in distributed
+    learning", ICML 2023, section 4 (smallest maximum eigenvalue averaging).
     """
 
     f: int

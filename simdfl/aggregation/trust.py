@@ -18,14 +18,15 @@ from simdfl.errors import UserError
 class FLTrust(ContextRule):
     """Mean of the rows, turned to the length of a trusted gradient and weighed by their angle to it.
 
-    With the root g the result is ``sum_i s_i (||g|| / ||x_i||) x_i / sum_i s_i``, ``s_i = max(0, cos(x_i, g))``; zero
-    if no row has a positive score. The root comes with the context: a protocol computes it from a public batch.
-    Breakdown: any f < n; the result is no longer than the root and within 90 degrees of it.
+    With the root g the result is ``sum_i s_i (||g|| / ||x_i||) x_i / sum_i s_i``,
+    ``s_i = max(0, cos(x_i, g))``; zero if no row has a positive score. The root comes with the context: a
+    protocol computes it from a public batch. Breakdown: any f < n; the result is no longer than the root and
+    within 90 degrees of it.
 
     References
     ----------
-    Cao, Fang, Liu, Gong, "FLTrust: Byzantine-robust federated learning via trust bootstrapping", NDSS 2021, section
-    IV, algorithm 2.
+    Cao, Fang, Liu, Gong, "FLTrust: Byzantine-robust federated learning via trust bootstrapping", NDSS 2021,
+    section IV, algorithm 2.
     """
 
     breaks = frozenset({"identical", "shift", "scale"})
@@ -51,12 +52,13 @@ class FLTrust(ContextRule):
 class FoolsGold(ContextRule):
     """Weigh peers down whose past gradients resemble another peer's.
 
-    The rule remembers the sum of each peer's rows. With cs the cosines of these sums and ``v_i = max_{j != i} cs_ij``,
-    a peer is pardoned by ``cs_ij <- cs_ij v_i / v_j`` where ``v_j > v_i``; ``a_i = 1 - max_j cs_ij`` is clipped to
-    [0, 1], divided by the largest, and mapped to ``ln(a / (1 - a)) + 0.5``, clipped to [0, 1] again. The result is the
-    mean of the rows with these weights (the paper adds them up), zero if all weigh nothing. It is meant for
-    Sybils among peers with data of *different* kinds: where honest peers draw from the same data, as in this
-    simulator, honest gradients resemble one another and are punished. No breakdown point.
+    The rule remembers the sum of each peer's rows. With cs the cosines of these sums and
+    ``v_i = max_{j != i} cs_ij``, a peer is pardoned by ``cs_ij <- cs_ij v_i / v_j`` where ``v_j > v_i``;
+    ``a_i = 1 - max_j cs_ij`` is clipped to [0, 1], divided by the largest, and mapped to
+    ``ln(a / (1 - a)) + 0.5``, clipped to [0, 1] again. The result is the mean of the rows with these weights
+    (the paper adds them up), zero if all weigh nothing. It is meant for Sybils among peers with data of
+    *different* kinds: where honest peers draw from the same data, as in this simulator, honest gradients
+    resemble one another and are punished. No breakdown point.
 
     References
     ----------
@@ -106,13 +108,13 @@ class Reputation(NamedTuple):
 class AdaptiveAveraging(ContextRule):
     """AFA: average by reputation, leave out rows that point elsewhere, block peers that are often left out.
 
-    Peer i weighs ``p_i = good_i / (good_i + bad_i)``, from a Beta(3, 3) prior. With s_i the cosine of row i and the
-    weighted mean of the rows kept so far, and mean, median (of the two middle ones for an even number) and standard
-    deviation taken over these: if the mean is below the median, rows with ``s_i < median - xi std`` go, else those with
-    ``s_i > median + xi std``; xi grows by `growth` until none goes. Then reputations are updated, and peers whose
-    probability of being good more often than not, ``I_0.5(good, bad)`` from below, is doubted with confidence
-    `confidence` are absent from then on, unless all present are. A single huge row turns the mean to itself: no
-    breakdown point; combine it with `clip` or `arc`.
+    Peer i weighs ``p_i = good_i / (good_i + bad_i)``, from a Beta(3, 3) prior. With s_i the cosine of row i and
+    the weighted mean of the rows kept so far, and mean, median (of the two middle ones for an even number) and
+    standard deviation taken over these: if the mean is below the median, rows with ``s_i < median - xi std``
+    go, else those with ``s_i > median + xi std``; xi grows by `growth` until none goes. Then reputations are
+    updated, and peers whose probability of being good more often than not, ``I_0.5(good, bad)`` from below, is
+    doubted with confidence `confidence` are absent from then on, unless all present are. A single huge row
+    turns the mean to itself: no breakdown point; combine it with `clip` or `arc`.
 
     Parameters
     ----------
@@ -121,8 +123,8 @@ class AdaptiveAveraging(ContextRule):
 
     References
     ----------
-    Muñoz-González, Co, Lupu, "Byzantine-robust federated machine learning through adaptive model averaging", arXiv
-    1909.05125, 2019, section 3, algorithm 1.
+    Muñoz-González, Co, Lupu, "Byzantine-robust federated machine learning through adaptive model averaging",
+    arXiv 1909.05125, 2019, section 3, algorithm 1.
     """
 
     breaks = frozenset({"shift", "liars"})

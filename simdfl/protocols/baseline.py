@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from simdfl.aggregation import Rule, RuleSession, needs_root
 from simdfl.peers.behaviour import Turn
 from simdfl.peers.peer import Peer, Seat
 from simdfl.protocols.parts import admissible
@@ -15,15 +15,13 @@ from simdfl.protocols.verified import StepFinished
 from simdfl.rng import Rng
 from simdfl.trace import Tracer
 
-AggregationRule = Callable[[np.ndarray], np.ndarray]
-
 
 @dataclass(frozen=True)
 class BaselineJob:
     """What all peers of a baseline run share; ``wait_s`` is how long they wait for one another."""
 
     training: Training
-    rule: AggregationRule
+    rule: Rule
     steps: int
     n_peers: int
     wait_s: float
@@ -33,6 +31,20 @@ class BaselineJob:
     def randomness(self, step: int) -> bytes:
         """Return the public randomness that names a step's batches: nobody needs to trust it here."""
         return self.rng.key("baseline-batches", step)
+
+    def session(self, aggregator: int, layers: tuple[int, ...] = ()) -> RuleSession:
+        """Return one aggregator's use of the rule; every aggregator and step has randomness of its own."""
+        return RuleSession(self.rule, lambda step: self.rng.key("rule", aggregator, step), layers)
+
+    def root(self, state: ModelState, step: int) -> np.ndarray | None:
+        """Return the gradient (d,) of a public batch for rules that trust one, else None.
+
+        The batch is that of a peer that does not exist, number n, so that no peer's row is the root by chance.
+        """
+        if not needs_root(self.rule):
+            return None
+        seed = self.training.batch_seed(self.randomness(step), step, self.n_peers)
+        return self.training.gradient(state, seed)
 
 
 class BaselinePeer(Peer):

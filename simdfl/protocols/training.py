@@ -6,6 +6,7 @@ from one state by one aggregate is computed once however many peers make it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -58,6 +59,11 @@ class Training:
         handle = self.engine.put(params)
         state_digest = digest("simdfl/state", canonical_float32(params), self.optimiser.state_bytes(opt_state))
         return ModelState(state_digest, params, opt_state, handle)
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """Return the lengths of the model's weights and biases in the order of the flat vector."""
+        return tuple(math.prod(shape) for shape in self.engine.model.shapes)
 
     def batch_seed(self, randomness: bytes, step: int, peer: int) -> bytes:
         """Return xi_i^t = H(r^{t-1}, "seed", t, i): the public seed of a peer's batch."""

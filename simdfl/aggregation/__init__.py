@@ -16,6 +16,8 @@ from simdfl.aggregation.contract import (
     needs_root,
 )
 from simdfl.aggregation.coordinatewise import Median, TrimmedMean
+from simdfl.aggregation.gossip import GossipContext, GossipRule, metropolis_weights
+from simdfl.aggregation.gossip_shelf import GOSSIP_RULES, make_gossip_rule
 from simdfl.aggregation.krum import Krum, MultiKrum
 from simdfl.aggregation.medians import GeometricMedian
 from simdfl.aggregation.preaggregation import PreAggregated, PreAggregator
@@ -23,12 +25,15 @@ from simdfl.aggregation.rows import NoUsableRowsError
 from simdfl.aggregation.rules import PRE_AGGREGATORS, RULES, Mean, make_rule
 
 __all__ = [
+    "GOSSIP_RULES",
     "PRE_AGGREGATORS",
     "RULES",
     "CenteredClip",
     "ClipResult",
     "ContextRule",
     "GeometricMedian",
+    "GossipContext",
+    "GossipRule",
     "InContext",
     "Krum",
     "Mean",
@@ -46,6 +51,8 @@ __all__ = [
     "aggregate",
     "centered_clip",
     "centered_clip_parts",
+    "make_gossip_rule",
     "make_rule",
+    "metropolis_weights",
     "needs_root",
 ]

@@ -18,10 +18,10 @@ class Bulyan(RowRule):
 
     Each selection scores the rows that are left by the sum of squared distances to their m - f - 2 nearest
     others among the m left (at least one), takes the best and removes it (where one neighbour counts, the two
-    rows nearest each other score alike: the one with the lesser sum over all rows left). The median of an even number is the
-    mean of the two middle values. Breakdown: n >= 4 f + 3; every coordinate averages values that honest values
-    surround. If absent rows leave fewer, at least one row is selected and one value averaged. Weights count
-    peers: 0 or one common value.
+    rows nearest each other score alike: the one with the lesser sum over all rows left). The median of an even
+    number is the mean of the two middle values. Breakdown: n >= 4 f + 3; every coordinate averages values that
+    honest values surround. If absent rows leave fewer, at least one row is selected and one value averaged.
+    Weights count peers: 0 or one common value.
 
     Parameters
     ----------

@@ -174,16 +174,28 @@ def _pre_aggregated(name: str, params: Mapping[str, Any], n: int, b: int, then: 
 
 
 def _make(name: str, rule_class: Any, params: Mapping[str, Any], n: int, b: int) -> Any:
-    known = {field.name: str(field.type) for field in fields(rule_class)}
-    full = {key: _value(name, key, value, known) for key, value in params.items()}
+    known = {field.name for field in fields(rule_class)}
+    full = read_params(name, params, rule_class)
     if "f" in known:
         _check_sizes(name, n, full.setdefault("f", b))
-    for key in known:
+    for key in sorted(known):
         if (name, key) in OF_SIZES:
             full.setdefault(key, OF_SIZES[name, key](n, full.get("f", b)))
     if name == "multi_krum" and not 1 <= full["m"] <= n:
         raise UserError(f"aggregation.m: must be between 1 and n={n}, got {full['m']}")
     return rule_class(**full)
+
+
+def read_params(name: str, params: Mapping[str, Any], rule_class: Any) -> dict[str, Any]:
+    """Return the parameters for a rule's class.
+
+    Raises
+    ------
+    UserError
+        If the class has no such parameter, or a value is of the wrong kind.
+    """
+    known = {field.name: str(field.type) for field in fields(rule_class)}
+    return {key: _value(name, key, value, known) for key, value in params.items()}
 
 
 def _value(name: str, key: str, value: Any, known: Mapping[str, str]) -> Any:

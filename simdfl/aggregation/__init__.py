@@ -16,10 +16,11 @@ from simdfl.aggregation.contract import (
     needs_root,
 )
 from simdfl.aggregation.coordinatewise import Median, TrimmedMean
-from simdfl.aggregation.gossip import GossipContext, GossipRule, metropolis_weights
-from simdfl.aggregation.gossip_shelf import GOSSIP_RULES, make_gossip_rule
+from simdfl.aggregation.gossip import GOSSIP_RULES, make_gossip_rule
 from simdfl.aggregation.krum import Krum, MultiKrum
 from simdfl.aggregation.medians import GeometricMedian
+from simdfl.aggregation.mixing import metropolis_weights
+from simdfl.aggregation.neighbourhood import GossipContext, GossipRule
 from simdfl.aggregation.preaggregation import PreAggregated, PreAggregator
 from simdfl.aggregation.rows import NoUsableRowsError
 from simdfl.aggregation.rules import PRE_AGGREGATORS, RULES, Mean, make_rule

@@ -152,11 +152,11 @@ class AdaptiveMedian(RowRule):
         for at in range(0, rows.shape[1], TILE):
             tile = ordered[:, at : at + TILE]
             deviation = np.abs(tile - _median_of(tile))
-            reach = self.k * MAD_TO_SIGMA * np.median(deviation, axis=0)
+            reach = self.k * MAD_TO_SIGMA * _median_of(np.sort(deviation, axis=0))
             counts = deviation <= np.maximum(
                 reach, deviation[(len(rows) - 1) // 2 : len(rows) // 2 + 1].max(axis=0)
             )
-            result[at : at + TILE] = np.einsum("nd,nd->d", tile, counts, dtype=np.float64) / counts.sum(axis=0)
+            result[at : at + TILE] = _sum_where(tile, counts) / counts.sum(axis=0)
         return result
 
 
@@ -194,7 +194,11 @@ def _mean_nearest(tile: np.ndarray, centre: np.ndarray, count: int) -> np.ndarra
     first = np.count_nonzero(tile[count:] - centre < centre - tile[: len(tile) - count], axis=0)
     order = np.arange(len(tile))[:, None]
     chosen = (order >= first) & (order < first + count)
-    return np.einsum("nd,nd->d", tile, chosen, dtype=np.float64) / count
+    return _sum_where(tile, chosen) / count
+
+
+def _sum_where(tile: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    return np.where(chosen, tile, np.float32(0.0)).sum(axis=0, dtype=np.float64)
 
 
 def _kept(n: int, f: int) -> int:

@@ -1,180 +1,26 @@
-"""Rules for gossip: one peer's vector and its neighbours' in, the peer's next vector out.
-
-``rule(own, neighbours, weights, context)`` maps own : (d,), neighbours : (k, d) and mixing weights (k + 1,),
-own weight first, to (d,). A neighbour whose vector holds NaN or infinities, is too long (see ``rows``), or has
-weight zero is absent: its weight falls to the peer itself, so that weights still sum to one. Inputs are never
-overwritten. A rule made for n peers in ``rules`` works on the closed neighbourhood through
-:class:`ClosedNeighbourhood`.
-"""
+"""Gossip rules that choose among neighbours, and the shelf of all gossip rules."""
 
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
-import networkx as nx
 import numpy as np
 
-from simdfl.aggregation.contract import Rule, RuleContext, aggregate
+from simdfl.aggregation.contract import Rule, aggregate
 from simdfl.aggregation.coordinatewise import check_liars
-from simdfl.aggregation.rows import is_usable
-from simdfl.aggregation.span import clip_factors, combine_rows, mean_of_rows, row_norms
-from simdfl.errors import UserError
-
-SUM_TOLERANCE = 1e-5
-
-
-@dataclass(frozen=True, eq=False)
-class GossipContext:
-    """What a gossip rule may know beside the vectors.
-
-    Parameters
-    ----------
-    step, steps : int
-        The step and how many the run has.
-    loss : callable, optional
-        The peer's loss of a vector (d,) on a batch of its own, for rules that test performance.
-    rule : RuleContext
-        For a rule over the closed neighbourhood.
-    """
-
-    step: int = 0
-    steps: int = 1
-    loss: Callable[[np.ndarray], float] | None = None
-    rule: RuleContext = field(default_factory=RuleContext)
-
-
-class GossipRule(ABC):
-    """A peer's rule for its neighbourhood."""
-
-    def __call__(
-        self,
-        own: np.ndarray,
-        neighbours: np.ndarray,
-        weights: np.ndarray,
-        context: GossipContext | None = None,
-    ) -> np.ndarray:
-        """Return the next vector (d,) float32.
-
-        Parameters
-        ----------
-        own : (d,) float32
-        neighbours : (k, d) float32
-        weights : (k + 1,) float
-            Mixing weights, own first: not negative, of sum 1.
-        context : GossipContext, optional
-
-        Raises
-        ------
-        UserError
-            If shapes or weights are impossible, or the own vector is not finite.
-        """
-        own, neighbours = np.asarray(own, dtype=np.float32), np.asarray(neighbours, dtype=np.float32)
-        w = np.array(weights, dtype=np.float64)
-        _check_neighbourhood(own, neighbours, w)
-        present = is_usable(neighbours) & (w[1:] > 0)
-        kept = neighbours if present.all() else neighbours[present]
-        shares = np.concatenate([[w[0] + w[1:][~present].sum()], w[1:][present]])
-        if not present.any():
-            return own.copy()
-        return np.array(self.mix(own, kept, shares, context or GossipContext()), dtype=np.float32)
-
-    @abstractmethod
-    def mix(
-        self, own: np.ndarray, neighbours: np.ndarray, weights: np.ndarray, context: GossipContext
-    ) -> np.ndarray:
-        """Map own (d,), at least one present neighbour (k, d) and weights (k + 1,) to (d,)."""
-
-
-@dataclass(frozen=True)
-class Mixing(GossipRule):
-    """Weighted average ``w_0 x_i + sum_j w_j x_j``: gossip without defence.
-
-    References
-    ----------
-    Lian et al., "Can decentralized algorithms outperform centralized algorithms?", NIPS 2017, algorithm 1
-    (D-PSGD).
-    """
-
-    def mix(
-        self, own: np.ndarray, neighbours: np.ndarray, weights: np.ndarray, context: GossipContext
-    ) -> np.ndarray:
-        """Map own, neighbours and weights to (d,)."""
-        return np.float32(weights[0]) * own + combine_rows(weights[1:], neighbours)
-
-
-@dataclass(frozen=True)
-class SelfCentredClip(GossipRule):
-    """ClippedGossip, or SCClip: ``x_i + sum_j w_j (x_j - x_i) min(1, tau / ||x_j - x_i||)``.
-
-    Bound: liars of total weight delta move the peer by at most ``tau delta``.
-
-    Parameters
-    ----------
-    tau : float
-        Clipping radius; infinity gives the weighted average.
-
-    References
-    ----------
-    He, Karimireddy, Jaggi, "Byzantine-robust decentralized learning via ClippedGossip", arXiv 2202.01545, 2022,
-    section 4.
-    """
-
-    tau: float = 1.0
-
-    def __post_init__(self) -> None:
-        if not self.tau > 0:
-            raise UserError(f"gossip: self_centred_clip needs tau > 0, got {self.tau}")
-
-    def mix(
-        self, own: np.ndarray, neighbours: np.ndarray, weights: np.ndarray, context: GossipContext
-    ) -> np.ndarray:
-        """Map own, neighbours and weights to (d,)."""
-        about = neighbours - own
-        return own + combine_rows(weights[1:] * clip_factors(row_norms(about), self.tau), about)
-
-
-@dataclass(frozen=True)
-class AdaptiveSelfCentredClip(GossipRule):
-    """ClippedGossip with ``tau = sqrt(sum_j w_j ||x_j - x_i||² / delta)`` over the neighbours held honest.
-
-    The paper sums over honest neighbours, whom nobody knows: here all but the `f` furthest, of equally far ones
-    those listed first. delta is the greatest total weight of `f` neighbours. With f = 0 nothing is clipped.
-
-    Parameters
-    ----------
-    f : int
-        Liars among the neighbours.
-
-    References
-    ----------
-    He, Karimireddy, Jaggi, arXiv 2202.01545, 2022, section 4, theorem III (choice of the radius).
-    """
-
-    f: int
-
-    def __post_init__(self) -> None:
-        check_liars(self.f)
-
-    def mix(
-        self, own: np.ndarray, neighbours: np.ndarray, weights: np.ndarray, context: GossipContext
-    ) -> np.ndarray:
-        """Map own, neighbours and weights to (d,)."""
-        about, w = neighbours - own, weights[1:]
-        lengths = row_norms(about)
-        f = min(self.f, len(w))
-        delta = float(np.sort(w)[len(w) - f :].sum())
-        held = np.argsort(lengths, kind="stable")[: len(w) - f]
-        tau = math.sqrt(float(w[held] @ lengths[held] ** 2) / delta) if delta > 0 else math.inf
-        return own + combine_rows(w * clip_factors(lengths, tau), about)
+from simdfl.aggregation.mixing import AdaptiveSelfCentredClip, Mixing, SelfCentredClip
+from simdfl.aggregation.neighbourhood import GossipContext, GossipRule
+from simdfl.aggregation.rules import PRE_AGGREGATORS, RULES, make_rule, read_params
+from simdfl.aggregation.span import mean_of_rows, row_norms
+from simdfl.errors import UserError, unknown_name
 
 
 @dataclass(frozen=True)
 class NeighbourTrimmedMean(GossipRule):
-    """BRIDGE-T: in each coordinate the mean of the own value and the neighbours' without `f` least and `f`
-    greatest.
+    """BRIDGE-T: in each coordinate the mean of the own value and the neighbours' but the `f` least and greatest.
 
     The own value is never trimmed; mixing weights are not used. If at most 2 f neighbours are present the peer
     keeps its vector. Breakdown: k > 2 f; every coordinate stays within the range of honest neighbours and itself.
@@ -316,46 +162,60 @@ class ClosedNeighbourhood(GossipRule):
         return aggregate(self.rule, np.concatenate([own[None], neighbours]), None, context.rule).value
 
 
-def metropolis_weights(graph: nx.Graph) -> np.ndarray:
-    """Return the Metropolis-Hastings mixing matrix (n, n) float64 of a graph on the peers 0 … n-1.
+GOSSIP_RULES: dict[str, Callable[..., GossipRule]] = {
+    "mixing": Mixing,
+    "self_centred_clip": SelfCentredClip,
+    "adaptive_self_centred_clip": AdaptiveSelfCentredClip,
+    "neighbour_trimmed_mean": NeighbourTrimmedMean,
+    "ubar": Ubar,
+    "mozi": Ubar,
+    "balance": Balance,
+}
 
-    ``w_ij = 1 / (1 + max(degree_i, degree_j))`` on links, ``w_ii = 1 - sum_j w_ij``: symmetric, not negative,
-    rows and columns of sum 1.
+
+def make_gossip_rule(name: str, params: Mapping[str, Any], k: int, b: int, then: Any = None) -> GossipRule:
+    """Return the gossip rule `name` for a peer with k neighbours, of whom b lie.
+
+    Parameters
+    ----------
+    name : str
+        Name in ``GOSSIP_RULES``; or any rule or pre-aggregator of :func:`~simdfl.aggregation.make_rule`, which
+        then works on the k + 1 vectors of the closed neighbourhood.
+    params : mapping
+        ``f`` defaults to b.
+    k, b : int
+    then : object, optional
+        What follows a pre-aggregator.
 
     Raises
     ------
     UserError
-        If the peers are not 0 … n-1, or the graph is directed or has loops.
-
-    References
-    ----------
-    Xiao, Boyd, Kim, "Distributed average consensus with least-mean-square deviation", JPDC 67(1), 2007, section
-    2.
+        If a name is unknown or the rule cannot work with these sizes.
 
     Examples
     --------
-    >>> metropolis_weights(nx.path_graph(3)).round(2)
-    array([[0.67, 0.33, 0.  ],
-           [0.33, 0.33, 0.33],
-           [0.  , 0.33, 0.67]])
+    >>> make_gossip_rule("neighbour_trimmed_mean", {}, k=6, b=2)
+    NeighbourTrimmedMean(f=2)
+    >>> make_gossip_rule("krum", {}, k=6, b=2).rule.f
+    2
     """
-    n = graph.number_of_nodes()
-    if set(graph) != set(range(n)) or graph.is_directed() or nx.number_of_selfloops(graph):
-        raise UserError("gossip: mixing weights need an undirected graph without loops on the peers 0 … n-1")
-    weights = np.zeros((n, n))
-    for i, j in graph.edges:
-        weights[i, j] = weights[j, i] = 1.0 / (1.0 + max(graph.degree[i], graph.degree[j]))
-    np.fill_diagonal(weights, 1.0 - weights.sum(axis=1))
-    return weights
+    if name in GOSSIP_RULES:
+        if then is not None:
+            raise UserError(f"gossip.then: nothing can follow {name!r}; remove then")
+        rule_class: Any = GOSSIP_RULES[name]
+        full = read_params(name, params, rule_class)
+        if "f" in rule_class.__dataclass_fields__:
+            full.setdefault("f", b)
+            _check_neighbours(name, k, full["f"])
+        return rule_class(**full)
+    if name not in RULES and name not in PRE_AGGREGATORS:
+        raise unknown_name("gossip.name", name, GOSSIP_RULES | RULES | PRE_AGGREGATORS)
+    return ClosedNeighbourhood(make_rule(name, params, k + 1, b, then))
 
 
-def _check_neighbourhood(own: np.ndarray, neighbours: np.ndarray, w: np.ndarray) -> None:
-    if own.ndim != 1 or neighbours.ndim != 2 or neighbours.shape[1:] != own.shape or not own.size:
-        raise UserError(f"gossip: needs own (d,) and neighbours (k, d), got {own.shape}, {neighbours.shape}")
-    is_row = w.shape == (len(neighbours) + 1,) and np.isfinite(w).all() and (w >= 0).all()
-    if not is_row or abs(w.sum() - 1.0) > SUM_TOLERANCE:
+def _check_neighbours(name: str, k: int, f: int) -> None:
+    least = 2 * f + 1 if name == "neighbour_trimmed_mean" else f
+    if k < least:
         raise UserError(
-            f"gossip: weights must be {len(neighbours) + 1} numbers >= 0 of sum 1, own first, got {w.tolist()}"
+            f"gossip.f: {name} needs at least {least} neighbours for f={f}, got k={k}; use more links"
         )
-    if not is_usable(own[None])[0]:
-        raise UserError("gossip: the own vector holds NaN, infinities or is too long; training has diverged")

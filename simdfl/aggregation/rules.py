@@ -11,10 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import Array
 
 from simdfl.aggregation.bulyan import Bulyan
 from simdfl.aggregation.clipped import CenteredClip, MomentumClip, NormClip, SequentialClip
@@ -35,6 +32,7 @@ from simdfl.aggregation.preaggregation import (
 )
 from simdfl.aggregation.rows import row_weights
 from simdfl.aggregation.signs import MajorityVote, RobustLearningRate, SignGuard
+from simdfl.aggregation.span import combine_rows
 from simdfl.aggregation.subsets import (
     MinimumDiameterAveraging,
     MinimumVarianceAveraging,
@@ -53,14 +51,9 @@ class Mean:
     def __call__(self, x: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
         """Aggregate x : (n, d) float32 to (d,) float32."""
         x = np.asarray(x, dtype=np.float32)
-        return np.asarray(_weighted_mean(x, row_weights(x, weights)))
-
-
-@jax.jit
-def _weighted_mean(x: Array, w: Array) -> Array:
-    # A product with a vector is many times faster than a mean over the peers' axis.
-    clean = jnp.where((w > 0)[:, None], x, 0.0)
-    return jnp.einsum("n,nd->d", w / jnp.sum(w), clean, precision="highest")
+        w = row_weights(x, weights)
+        rows, w = (x, w) if (w > 0).all() else (x[w > 0], w[w > 0])
+        return combine_rows(w / w.sum(dtype=np.float64), rows)
 
 
 RULES: dict[str, Callable[..., Rule]] = {

@@ -11,7 +11,7 @@ from sklearn.cluster import HDBSCAN, AgglomerativeClustering
 
 
 def norms(x: np.ndarray) -> np.ndarray:
-    return np.array([np.linalg.norm(row) for row in x])
+    return np.linalg.norm(x, axis=1)
 
 
 def clipped(x: np.ndarray, radius: float) -> np.ndarray:
@@ -71,7 +71,7 @@ def rfa(x: np.ndarray, iterations: int = 3, nu: float = 1e-6) -> np.ndarray:
     return v
 
 
-def weighted_geometric_median(x: np.ndarray, a: np.ndarray, limit: int = 3_000) -> np.ndarray:
+def weighted_geometric_median(x: np.ndarray, a: np.ndarray, limit: int = 500) -> np.ndarray:
     v = np.median(x[a > 0], axis=0)
     for _ in range(limit):
         pull = a / np.maximum(1e-9, norms(x - v))

@@ -105,7 +105,7 @@ def test_agreement_is_a_fixed_point(name):
     np.testing.assert_allclose(make_gossip_rule(name, {}, K, B)(own, same, w, CONTEXT), own, atol=1e-5)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(seed=st.integers(0, 2**16), scale=st.sampled_from([-1e6, 0.0, 1e10]))
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "mixing"])
 def test_lying_neighbours_cannot_carry_a_peer_away(name, seed, scale):
@@ -159,7 +159,7 @@ def test_mistakes_have_one_sentence():
         (lambda: make_gossip_rule("balance", {"gama": 1.0}, K, B), "did you mean 'gamma'"),
         (
             lambda: make_gossip_rule("neighbour_trimmed_mean", {}, 4, 2),
-            "needs at least 5 neighbours for f=2, got k=4",
+            "at least 5 neighbours for f=2, got k=4",
         ),
         (lambda: make_gossip_rule("krum", {}, 4, 2), r"krum needs n > 2f \+ 2, got n=5, f=2"),
         (lambda: make_gossip_rule("ubar", {}, K, B, then=object()), "nothing can follow 'ubar'"),

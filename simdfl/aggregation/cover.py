@@ -19,7 +19,7 @@ import numpy as np
 
 from simdfl.errors import UserError
 
-MOST_BRANCHES = 200_000
+MOST_LOOKS = 20_000_000
 
 
 def smallest_diameter(squares: np.ndarray, f: int) -> np.ndarray:
@@ -50,23 +50,24 @@ def smallest_diameter(squares: np.ndarray, f: int) -> np.ndarray:
 
 
 class _Budget:
-    """Counts branches and ends a search that takes too many."""
+    """Counts branches, each of which looks at all rows, and ends a search that takes too many."""
 
     def __init__(self, m: int, f: int) -> None:
-        self._m, self._f, self._branches = m, f, 0
+        self._m, self._f, self._left = m, f, MOST_LOOKS // m
 
     def spend(self) -> None:
-        self._branches += 1
-        if self._branches > MOST_BRANCHES:
+        self._left -= 1
+        if self._left < 0:
             raise UserError(
-                f"aggregation: mda takes more than {MOST_BRANCHES:,} branches for f={self._f} of n={self._m}; "
-                "use fewer peers, a smaller f, or multi_krum or nnm with mean, which approximate it"
+                f"aggregation: mda takes more than {MOST_LOOKS // self._m:,} branches for f={self._f} of "
+                f"n={self._m}; use fewer peers, a smaller f, or multi_krum or nnm with mean, which approximate it"
             )
 
 
 def _far(squares: np.ndarray, level: float) -> list[int]:
     """Return, for each row, the set of rows further away than `level`."""
-    return [sum(1 << int(j) for j in np.flatnonzero(row > level)) for row in squares]
+    bits = np.packbits(squares > level, axis=1, bitorder="little")
+    return [int.from_bytes(row.tobytes(), "little") for row in bits]
 
 
 def _covers(far: list[int], allowed: int, budget: _Budget) -> Iterator[int]:

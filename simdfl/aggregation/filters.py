@@ -12,6 +12,7 @@ from simdfl.aggregation.coordinatewise import check_liars
 from simdfl.aggregation.rows import present_rows
 from simdfl.aggregation.span import (
     about_centre,
+    apply_gram,
     centred_gram,
     combine_rows,
     gram_matrix,
@@ -129,14 +130,14 @@ def filter_weights(gram: np.ndarray, f: int) -> np.ndarray:
     c, best, least = np.ones(m), np.full(m, 1.0 / m), np.inf
     while c.sum() > max(m - 2 * f, NEGLIGIBLE):
         w = c / c.sum()
-        image = gram @ w
+        image = apply_gram(gram, w)
         about = gram - image[:, None] - image[None, :] + w @ image
         root = np.sqrt(w)
         value, vector = top_eigenpair(root[:, None] * about * root[None, :])
         if value < least:
             best, least = w, value
         # <x_i - mean, v> with v = sum_j root_j u_j (x_j - mean) / sqrt(value); its scale does not matter.
-        pull = np.where(c > 0, (about @ (root * vector)) ** 2, 0.0)
+        pull = np.where(c > 0, apply_gram(about, root * vector) ** 2, 0.0)
         if value <= NEGLIGIBLE * float(np.diagonal(gram)[c > 0].max()) or pull.max() <= 0:
             break
         c = np.where(pull >= pull.max(), 0.0, c * (1.0 - pull / pull.max()))

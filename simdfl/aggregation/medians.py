@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from simdfl.aggregation.clipping import centered_clip
 from simdfl.aggregation.contract import ContextRule, Outcome, RowRule, RuleContext
 from simdfl.aggregation.rows import present_rows, row_weights
-from simdfl.aggregation.span import centred_gram, combine_rows
+from simdfl.aggregation.span import apply_gram, centred_gram, combine_rows
 from simdfl.errors import UserError
 
 
@@ -33,6 +34,8 @@ class GeometricMedian:
     ----------
     Pillutla, Kakade, Harchaoui, "Robust aggregation for federated learning", IEEE TSP 70, 2022, section 4.
     """
+
+    breaks: ClassVar[frozenset[str]] = frozenset()
 
     nu: float = 1e-3
     tolerance: float = 1e-5
@@ -176,7 +179,7 @@ class AutoGM(RowRule):
 
 def distances_to(gram: np.ndarray, beta: np.ndarray) -> np.ndarray:
     """Return the distances (m,) of the rows with this Gram matrix to ``sum_i beta_i x_i``."""
-    image = gram @ beta
+    image = apply_gram(gram, beta)
     return np.sqrt(np.maximum(np.diagonal(gram) - 2.0 * image + beta @ image, 0.0))
 
 

@@ -28,8 +28,9 @@ CURE = "use fewer peers, a smaller f, or multi_krum or nnm with mean, which appr
 class MinimumDiameterAveraging(RowRule):
     """MDA: mean of the n - f rows whose greatest pairwise distance is least.
 
-    Among sets of equal diameter the one with the least sum of squared distances is taken. Breakdown: f < n/2; the
-    result is within twice the honest diameter of an honest row.
+    Found by branching (see ``cover``), refused where that takes too long. Among sets of equal diameter the one
+    with the least sum of squared distances is taken. Breakdown: f < n/2; the result is within twice the honest
+    diameter of an honest row.
 
     Parameters
     ----------

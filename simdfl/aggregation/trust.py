@@ -10,7 +10,7 @@ from scipy.special import betainc
 
 from simdfl.aggregation.contract import ContextRule, Outcome, RuleContext
 from simdfl.aggregation.rows import count_rows, present_rows
-from simdfl.aggregation.span import TINY, combine_rows, cosines, gram_matrix, row_norms
+from simdfl.aggregation.span import TINY, apply_gram, combine_rows, cosines, gram_matrix, row_norms
 from simdfl.errors import UserError
 
 
@@ -162,7 +162,7 @@ class AdaptiveAveraging(ContextRule):
         lengths = np.sqrt(np.diagonal(gram))
         while True:
             share = np.where(kept, p, 0.0)
-            image = gram @ share
+            image = apply_gram(gram, share)
             s = image / np.maximum(lengths * np.sqrt(max(float(share @ image), 0.0)), TINY)
             mean, median, spread = s[kept].mean(), np.median(s[kept]), xi * s[kept].std()
             goes = kept & ((s < median - spread) if mean < median else (s > median + spread))

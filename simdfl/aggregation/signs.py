@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial.distance import cdist
 
 from simdfl.aggregation.contract import ContextRule, Outcome, RowRule, RuleContext
 from simdfl.aggregation.rows import present_rows
@@ -131,24 +132,20 @@ def largest_cluster(points: np.ndarray, most_moves: int = 300) -> np.ndarray:
     Every point climbs to the mean of the points within the kernel's width until it rests. Resting places with
     more points around them absorb those within the width; every point joins the nearest that is left.
     """
-    apart = _distances(points, points)
+    apart = cdist(points, points)
     width = float(np.sort(apart, axis=1)[:, (len(points) - 1) // 2].mean()) + 1e-9
     places = points
     for _ in range(most_moves):
-        near = _distances(places, points) <= width
+        near = cdist(places, points) <= width
         moved = near @ points / near.sum(axis=1, keepdims=True)
         rests = np.abs(moved - places).max() <= 1e-3 * width
         places = moved
         if rests:
             break
-    crowd = (_distances(places, points) <= width).sum(axis=1)
+    crowd = (cdist(places, points) <= width).sum(axis=1)
     peaks: list[int] = []
     for place in np.argsort(-crowd, kind="stable"):
         if all(np.linalg.norm(places[place] - places[peak]) > width for peak in peaks):
             peaks.append(int(place))
-    joined = _distances(points, places[peaks]).argmin(axis=1)
+    joined = cdist(points, places[peaks]).argmin(axis=1)
     return joined == np.bincount(joined).argmax()
-
-
-def _distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return np.linalg.norm(a[:, None] - b[None], axis=2)

@@ -105,7 +105,7 @@ def our_ms(name: str, rows: np.ndarray) -> float | None:
 
 
 def byzfl_ratio(name: str, rows: np.ndarray, ours: float | None, byzfl: tuple[Any, Any, Any] | None) -> str:
-    """Return the time of ByzFL's rule over ours, on fresh copies of the rows: some of its rules overwrite them."""
+    """Return the time of ByzFL's rule over ours, on fresh copies of the rows: some overwrite them."""
     if byzfl is None or ours is None or name not in PEERS_OF_BYZFL:
         return "-"
     rules, pre, torch = byzfl

@@ -347,12 +347,17 @@ def _verdict(answer: Any) -> str | None:
 
 # ---- rules
 
+UNPROMISED = frozenset({"shift", "scale", "liars"})
+"""What is not expected of a plain function."""
+
 
 def check_rule(rule: Callable[[np.ndarray], np.ndarray], n: int, d: int, tolerance: float = 1e-3) -> None:
     """Check that a rule aggregates rows (n, d) float32 to (d,) float32 as all rules on the shelf do.
 
     On random rows: the result is finite, does not depend on the order of the rows, and the rows stay as they
-    are; identical rows come back; a row of NaN or infinity counts as absent.
+    are; identical rows come back; a row of NaN or infinity counts as absent. A rule that has an attribute
+    ``breaks`` keeps those of the five promises of :mod:`simdfl.aggregation.contract` that are not in it: order,
+    identical rows, a shift or a scale of all rows, and one huge liar that cannot carry the result away.
 
     Parameters
     ----------
@@ -371,10 +376,21 @@ def check_rule(rule: Callable[[np.ndarray], np.ndarray], n: int, d: int, toleran
     rng = Rng(0).stream("check_rule")
     rows = rng.standard_normal((n, d)).astype(np.float32)
     result = _apply(rule, rows)
-    order = rng.permutation(n)
-    _assert_near(_apply(rule, rows[order]), result, tolerance, "depends on the order of the rows")
-    same = np.repeat(rows[:1], n, axis=0)
-    _assert_near(_apply(rule, same), rows[0], tolerance, "does not return the row that all rows are")
+    broken = getattr(rule, "breaks", UNPROMISED)
+    if "order" not in broken:
+        order = rng.permutation(n)
+        _assert_near(_apply(rule, rows[order]), result, tolerance, "depends on the order of the rows")
+    if "identical" not in broken:
+        same = np.repeat(rows[:1], n, axis=0)
+        _assert_near(_apply(rule, same), rows[0], tolerance, "does not return the row that all rows are")
+    if "shift" not in broken:
+        moved = _apply(rule, rows + np.float32(0.5)) - np.float32(0.5)
+        _assert_near(moved, result, tolerance, "does not let a shift of all rows pass through")
+    if "scale" not in broken:
+        scaled = _apply(rule, np.float32(4.0) * rows) / np.float32(4.0)
+        _assert_near(scaled, result, tolerance, "does not let a scale of all rows pass through")
+    if "liars" not in broken:
+        _check_liar(rule, rows)
     absent = int(rng.integers(n))
     without = _apply(rule, np.delete(rows, absent, axis=0))
     for poison in (np.nan, np.inf, -np.inf):
@@ -383,6 +399,17 @@ def check_rule(rule: Callable[[np.ndarray], np.ndarray], n: int, d: int, toleran
         _assert_near(
             _apply(rule, poisoned), without, tolerance, f"does not treat a row of {poison} as if it were absent"
         )
+
+
+def _check_liar(rule: Callable[[np.ndarray], np.ndarray], rows: np.ndarray) -> None:
+    lied = rows.copy()
+    lied[-1] *= np.float32(-1e6)
+    reach = 4.0 * float(np.linalg.norm(rows, axis=1).max())
+    length = float(np.linalg.norm(_apply(rule, lied)))
+    _assert(
+        length <= reach,
+        f"the rule lets one liar carry the result away: norm {length:.3g}, over {reach:.3g}",
+    )
 
 
 def _apply(rule: Callable[[np.ndarray], np.ndarray], rows: np.ndarray) -> np.ndarray:

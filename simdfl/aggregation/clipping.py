@@ -34,6 +34,7 @@ from simdfl.aggregation.rows import MAX_SQUARED_NORM, row_weights
 from simdfl.errors import UserError
 
 TINY = 1e-30
+SHORTEST = 1e-18  # the square of this length is still a float32; compilers may form it
 RESOLUTION = 4e-7  # a relative change that float32 sums cannot tell from none
 PATIENCE, PROGRESS = 3, 0.99  # polishing stops after 3 iterations in which the residual fell by less than 1 %
 
@@ -177,7 +178,7 @@ def _reweight_in_span(
     """
     about = jnp.where((w > 0)[:, :, None], rows - centre[:, None], 0.0)
     gram = jnp.einsum("pnd,pmd->pnm", about, about, precision="highest")
-    s = jnp.maximum(jnp.sqrt(jnp.diagonal(gram, axis1=1, axis2=2)), TINY)
+    s = jnp.maximum(jnp.sqrt(jnp.diagonal(gram, axis1=1, axis2=2)), SHORTEST)
     gram = gram / s[:, :, None] / s[:, None, :]
 
     def step(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:

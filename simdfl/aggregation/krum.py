@@ -1,36 +1,87 @@
 """Krum and Multi-Krum: choose rows with close neighbours.
 
-Distances come from one Gram matrix about a robust centre, with one matrix product instead of a pass over
-all pairs; about the centre the subtraction of large nearly equal numbers is harmless.
+Published codes call several rules Krum. The paper's is the default here; the parameters `neighbours`,
+`counts_self` and `squared` give the others, so that their results can be compared.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import Array
 
-from simdfl.aggregation.clipping import clipped_mean
-from simdfl.aggregation.rows import count_rows
-from simdfl.errors import UserError
+from simdfl.aggregation.contract import RowRule
+from simdfl.aggregation.coordinatewise import check_liars
+from simdfl.aggregation.span import mean_of_rows, squared_distances
+from simdfl.errors import UserError, unknown_name
+
+NEIGHBOURS = {"n-f-2": 2, "n-f-1": 1, "n-f": 0}
+"""How many neighbours a row's score counts: n - f less this number."""
 
 
 @dataclass(frozen=True)
-class Krum:
-    """Return the row with the least score.
-
-    The score of row i is the sum of squared distances to its n - f - 2 closest *other* rows (definition of
-    Blanchard et al.; some codes count the row itself as a neighbour). Ties go to the lowest index.
-    Breakdown: n > 2 f + 2. Here n counts the present rows; if absent ones leave fewer than 2 f + 3, at
-    least one neighbour is still counted. Weights count peers: 0 or one common value.
+class KrumScore:
+    """How a row is scored: the sum of the distances to its nearest rows.
 
     Parameters
     ----------
     f : int
         Liars to withstand.
+    neighbours : str
+        ``"n-f-2"`` (the paper), ``"n-f-1"`` or ``"n-f"``; n counts the present rows. At least one neighbour is
+        counted, however few rows are present, and at most all.
+    counts_self : bool
+        Whether the row itself, at distance zero, takes one of these places; the paper counts others only.
+    squared : bool
+        Whether distances are squared, as in the paper.
+    """
+
+    f: int
+    neighbours: str = "n-f-2"
+    counts_self: bool = False
+    squared: bool = True
+
+    def __post_init__(self) -> None:
+        check_liars(self.f)
+        if self.neighbours not in NEIGHBOURS:
+            raise unknown_name("aggregation.neighbours", self.neighbours, NEIGHBOURS)
+        if not isinstance(self.counts_self, bool) or not isinstance(self.squared, bool):
+            raise UserError(
+                "aggregation: counts_self and squared must be true or false, "
+                f"got {self.counts_self!r} and {self.squared!r}"
+            )
+
+    def places(self, m: int) -> int:
+        """Return how many of the m present rows are counted as neighbours, the row itself not among them."""
+        count = m - self.f - NEIGHBOURS[self.neighbours] - self.counts_self
+        return min(max(1, count), m - 1)
+
+    def __call__(self, squares: np.ndarray) -> np.ndarray:
+        """Return the scores (m,) of rows with squared distances (m, m)."""
+        distances = squares.copy() if self.squared else np.sqrt(squares)
+        np.fill_diagonal(distances, np.inf)
+        places = self.places(len(squares))
+        if places < len(squares) - 1:
+            distances.partition(places - 1, axis=1)
+        # Sorted, so that the sum does not depend on how the partition left its elements.
+        return np.sort(distances[:, :places], axis=1).sum(axis=1)
+
+
+@dataclass(frozen=True)
+class Krum(RowRule):
+    """Return the row with the least score.
+
+    The score of row i is the sum of squared distances to its n - f - 2 closest *other* rows (definition of
+    Blanchard et al.). Ties go to the lowest index. Breakdown: n > 2 f + 2. Here n counts the present rows; if
+    absent ones leave fewer than 2 f + 3, at least one neighbour is still counted. Weights count peers: 0 or one
+    common value.
+
+    Parameters
+    ----------
+    f : int
+        Liars to withstand.
+    neighbours, counts_self, squared
+        What other codes do, see :class:`KrumScore`; the defaults are the paper's.
 
     References
     ----------
@@ -38,30 +89,38 @@ class Krum:
     """
 
     f: int
+    neighbours: str = "n-f-2"
+    counts_self: bool = False
+    squared: bool = True
 
     def __post_init__(self) -> None:
-        if self.f < 0:
-            raise UserError(f"aggregation.f: must be at least 0, got {self.f}")
+        self.score()
 
-    def __call__(self, x: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
-        """Aggregate x : (n, d) float32 to (d,) float32: a copy of one row."""
-        x = np.asarray(x, dtype=np.float32)
-        return x[np.argmin(krum_scores(x, count_rows(x, weights), self.f))].copy()
+    def score(self) -> KrumScore:
+        """Return how this rule scores rows."""
+        return KrumScore(self.f, self.neighbours, self.counts_self, self.squared)
+
+    def combine(self, rows: np.ndarray) -> np.ndarray:
+        """Map the present rows (m, d) to (d,): a copy of one of them."""
+        return rows[np.argmin(self.score()(squared_distances(rows)))]
 
 
 @dataclass(frozen=True)
-class MultiKrum:
+class MultiKrum(RowRule):
     """Return the mean of the `m` rows with the least Krum scores.
 
-    ``m = 1`` is Krum; resilience is proved for m up to n - f - 2. If fewer rows are present, all present
-    ones among the m best are averaged. Weights count peers: 0 or one common value.
+    ``m = 1`` is Krum; resilience is proved for m up to n - f - 2. All are scored once; choosing them one by one
+    with new scores is Bulyan's first stage. If fewer rows are present, all of them are averaged. Weights count
+    peers: 0 or one common value.
 
     Parameters
     ----------
     f : int
         Liars to withstand.
     m : int
-        Rows averaged.
+        Rows averaged; other codes average n - f.
+    neighbours, counts_self, squared
+        What other codes do, see :class:`KrumScore`; the defaults are the paper's.
 
     References
     ----------
@@ -70,51 +129,20 @@ class MultiKrum:
 
     f: int
     m: int
+    neighbours: str = "n-f-2"
+    counts_self: bool = False
+    squared: bool = True
 
     def __post_init__(self) -> None:
-        if self.f < 0 or self.m < 1:
-            raise UserError(f"aggregation: multi_krum needs f >= 0 and m >= 1, got f={self.f}, m={self.m}")
+        self.score()
+        if not isinstance(self.m, int) or self.m < 1:
+            raise UserError(f"aggregation: multi_krum needs m >= 1, got {self.m}")
 
-    def __call__(self, x: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
-        """Aggregate x : (n, d) float32 to (d,) float32."""
-        x = np.asarray(x, dtype=np.float32)
-        scores = krum_scores(x, count_rows(x, weights), self.f)
-        best = np.argsort(scores, kind="stable")[: self.m]
-        chosen = best[np.isfinite(scores[best])]
-        return x[np.sort(chosen)].mean(axis=0, dtype=np.float64).astype(np.float32)
+    def score(self) -> KrumScore:
+        """Return how this rule scores rows."""
+        return KrumScore(self.f, self.neighbours, self.counts_self, self.squared)
 
-
-def krum_scores(x: np.ndarray, present: np.ndarray, f: int) -> np.ndarray:
-    """Return the Krum score of every row.
-
-    Parameters
-    ----------
-    x : (n, d) float32
-    present : (n,) bool
-    f : int
-
-    Returns
-    -------
-    scores : (n,) float64
-        Infinite for absent rows.
-    """
-    squares = np.asarray(squared_distances(x, present), dtype=np.float64)
-    squares[~present] = np.inf
-    squares[:, ~present] = np.inf
-    np.fill_diagonal(squares, np.inf)
-    neighbours = min(max(1, int(present.sum()) - f - 2), max(0, int(present.sum()) - 1))
-    scores = np.sort(squares, axis=1)[:, :neighbours].sum(axis=1)
-    scores[~present] = np.inf
-    return scores
-
-
-@jax.jit
-def squared_distances(x: Array, present: Array) -> Array:
-    """Return the squared distances (n, n) of the present rows; entries of absent rows mean nothing."""
-    clean = jnp.where(present[:, None], x, 0.0)
-    w = present / jnp.sum(present)
-    centre = clipped_mean(clean[None], w[None], jnp.sum(clean * clean, axis=1)[None])
-    about = clean - centre
-    gram = jnp.einsum("nd,md->nm", about, about, precision="highest")
-    lengths = jnp.diagonal(gram)
-    return jnp.maximum(lengths[:, None] + lengths[None, :] - 2.0 * gram, 0.0)
+    def combine(self, rows: np.ndarray) -> np.ndarray:
+        """Map the present rows (m, d) to (d,)."""
+        scores = self.score()(squared_distances(rows))
+        return mean_of_rows(rows, np.argsort(scores, kind="stable")[: self.m])

@@ -63,3 +63,16 @@ def count_rows(x: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
     if (positive != positive[0]).any():
         raise UserError("aggregation: this rule counts peers; weights must be 0 or one common value")
     return present > 0
+
+
+def present_rows(x: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+    """Return the present rows (m, d) float32 for a rule that counts peers; perhaps x itself.
+
+    Raises
+    ------
+    UserError, NoUsableRowsError
+        As :func:`count_rows`.
+    """
+    x = np.asarray(x, dtype=np.float32)
+    present = count_rows(x, weights)
+    return x if present.all() else x[present]

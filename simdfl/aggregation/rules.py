@@ -1,7 +1,7 @@
-"""The shelf of rules, and those of them that weigh rows: mean, CenteredClip, geometric median.
+"""The shelf of rules, and how a rule is made from a name, parameters and the number of peers.
 
-A rule is a frozen object; ``rule(x, weights)`` maps x : (n, d) float32 to (d,) float32. What happens to
-absent and non-finite rows is the same for all of them: see ``rows``.
+``docs/rules.md`` lists every rule with its formula. What happens to absent and non-finite rows is the same for
+all of them: see ``rows``.
 """
 
 from __future__ import annotations
@@ -9,138 +9,126 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Protocol
+from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import Array
 
-from simdfl.aggregation.clipping import centered_clip
-from simdfl.aggregation.coordinatewise import Median, TrimmedMean
+from simdfl.aggregation.bulyan import Bulyan
+from simdfl.aggregation.clipped import CenteredClip, MomentumClip, NormClip, SequentialClip
+from simdfl.aggregation.clusters import ClippedClustering, Flame
+from simdfl.aggregation.contract import Rule
+from simdfl.aggregation.coordinatewise import AdaptiveMedian, MeanAroundMedian, Median, Phocas, TrimmedMean
+from simdfl.aggregation.filters import ComparativeElimination, CovarianceFilter, DivideAndConquer, MoNNA
 from simdfl.aggregation.krum import Krum, MultiKrum
+from simdfl.aggregation.lasa import LayerAdaptive
+from simdfl.aggregation.medians import RFA, AutoGM, GeometricMedian, MedianOfMeans
+from simdfl.aggregation.preaggregation import (
+    AdaptiveClip,
+    Bucketing,
+    NearestNeighbourMixing,
+    PreAggregated,
+    PreAggregator,
+    StaticClip,
+)
 from simdfl.aggregation.rows import row_weights
+from simdfl.aggregation.signs import MajorityVote, RobustLearningRate, SignGuard
+from simdfl.aggregation.span import combine_rows
+from simdfl.aggregation.subsets import (
+    MinimumDiameterAveraging,
+    MinimumVarianceAveraging,
+    SmallestEigenvalueAveraging,
+)
+from simdfl.aggregation.trust import AdaptiveAveraging, FLTrust, FoolsGold
 from simdfl.errors import UserError, nearest, unknown_name
-
-
-class Rule(Protocol):
-    """Anything that maps rows (n, d) float32 and optional weights (n,) to (d,) float32."""
-
-    def __call__(self, x: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
-        """Aggregate the rows."""
 
 
 @dataclass(frozen=True)
 class Mean:
     """Weighted mean. Breakdown: one liar moves it anywhere; it is the baseline without defence."""
 
+    breaks = frozenset({"liars"})
+
     def __call__(self, x: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
         """Aggregate x : (n, d) float32 to (d,) float32."""
         x = np.asarray(x, dtype=np.float32)
-        return np.asarray(_weighted_mean(x, row_weights(x, weights)))
-
-
-@jax.jit
-def _weighted_mean(x: Array, w: Array) -> Array:
-    # A product with a vector is many times faster than a mean over the peers' axis.
-    clean = jnp.where((w > 0)[:, None], x, 0.0)
-    return jnp.einsum("n,nd->d", w / jnp.sum(w), clean, precision="highest")
-
-
-@dataclass(frozen=True)
-class CenteredClip:
-    """CenteredClip at its fixed point (see :func:`~simdfl.aggregation.clipping.centered_clip`).
-
-    Breakdown: f < n/2 in weight. Bound: b liars among n move the result by at most about
-    ``tau b / (n - b)`` where all honest rows lie within tau of it.
-
-    Parameters
-    ----------
-    tau : float
-        Clipping radius; infinity gives the mean.
-    eps : float
-        Length of the step at which to stop.
-    max_iterations : int
-
-    References
-    ----------
-    Karimireddy, He, Jaggi, ICML 2021, section 4; Gorbunov et al., ICML 2022, algorithm 2.
-    """
-
-    tau: float = 1.0
-    eps: float = 1e-6
-    max_iterations: int = 500
-
-    def __post_init__(self) -> None:
-        if not self.tau > 0 or not 0 < self.eps < math.inf or self.max_iterations < 1:
-            raise UserError(
-                "aggregation: centered_clip needs tau > 0, eps > 0 and max_iterations >= 1, "
-                f"got {self.tau}, {self.eps}, {self.max_iterations}"
-            )
-
-    def __call__(self, x: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
-        """Aggregate x : (n, d) float32 to (d,) float32."""
-        return centered_clip(x, weights, self.tau, self.eps, self.max_iterations).value
-
-
-@dataclass(frozen=True)
-class GeometricMedian:
-    """Minimiser of the weighted sum of distances, smoothed below `nu`, by Weiszfeld's iteration.
-
-    The smoothed geometric median is CenteredClip's fixed point for tau = nu, and is computed as such. It
-    stops where the mean pull of the rows, each of length at most 1, is below `tolerance`. Breakdown:
-    f < n/2 in weight.
-
-    Parameters
-    ----------
-    nu : float
-        Distances below it count quadratically.
-    tolerance : float
-    max_iterations : int
-
-    References
-    ----------
-    Pillutla, Kakade, Harchaoui, "Robust aggregation for federated learning", IEEE TSP 70, 2022, section 4.
-    """
-
-    nu: float = 1e-3
-    tolerance: float = 1e-5
-    max_iterations: int = 500
-
-    def __post_init__(self) -> None:
-        if not 0 < self.nu < math.inf or not 0 < self.tolerance < 1 or self.max_iterations < 1:
-            raise UserError(
-                "aggregation: geometric_median needs nu > 0, 0 < tolerance < 1 and max_iterations >= 1, "
-                f"got {self.nu}, {self.tolerance}, {self.max_iterations}"
-            )
-
-    def __call__(self, x: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
-        """Aggregate x : (n, d) float32 to (d,) float32."""
-        return centered_clip(x, weights, self.nu, self.nu * self.tolerance, self.max_iterations).value
+        w = row_weights(x, weights)
+        rows, w = (x, w) if (w > 0).all() else (x[w > 0], w[w > 0])
+        return combine_rows(w / w.sum(dtype=np.float64), rows)
 
 
 RULES: dict[str, Callable[..., Rule]] = {
     "mean": Mean,
     "centered_clip": CenteredClip,
+    "centered_clip_momentum": MomentumClip,
+    "sequential_clip": SequentialClip,
+    "norm_clip": NormClip,
     "median": Median,
+    "adaptive_median": AdaptiveMedian,
     "trimmed_mean": TrimmedMean,
+    "meamed": MeanAroundMedian,
+    "phocas": Phocas,
+    "geometric_median": GeometricMedian,
+    "rfa": RFA,
+    "autogm": AutoGM,
+    "median_of_means": MedianOfMeans,
     "krum": Krum,
     "multi_krum": MultiKrum,
-    "geometric_median": GeometricMedian,
+    "bulyan": Bulyan,
+    "mda": MinimumDiameterAveraging,
+    "mva": MinimumVarianceAveraging,
+    "smea": SmallestEigenvalueAveraging,
+    "monna": MoNNA,
+    "cge": ComparativeElimination,
+    "caf": CovarianceFilter,
+    "dnc": DivideAndConquer,
+    "clipped_clustering": ClippedClustering,
+    "flame": Flame,
+    "sign_guard": SignGuard,
+    "sign_sgd": MajorityVote,
+    "rlr": RobustLearningRate,
+    "fltrust": FLTrust,
+    "fools_gold": FoolsGold,
+    "afa": AdaptiveAveraging,
+    "lasa": LayerAdaptive,
+}
+PRE_AGGREGATORS: dict[str, Callable[..., PreAggregator]] = {
+    "nnm": NearestNeighbourMixing,
+    "bucketing": Bucketing,
+    "clip": StaticClip,
+    "arc": AdaptiveClip,
+}
+
+LEAST_PEERS = {"krum": (2, 3), "multi_krum": (2, 3), "bulyan": (4, 3)}
+"""Rules that need n >= a f + c peers, as (a, c); all others with a parameter f need 2 f + 1."""
+OF_SIZES: dict[tuple[str, str], Callable[[int, int], int]] = {
+    ("multi_krum", "m"): lambda n, f: n - f - 2,
+    ("median_of_means", "k"): lambda n, f: min(n, 2 * f + 1),
+    ("rlr", "threshold"): lambda n, f: f + 1,
+}
+"""Defaults that depend on the numbers of peers and liars."""
+ONE_PEER_A_ROW = {"fools_gold", "afa", "monna"}
+"""Rules that remember or name peers, and cannot follow a bucketing that mixes them."""
+KINDS: dict[str, tuple[type | tuple[type, ...], str]] = {
+    "int": (int, "a whole number"),
+    "float": ((int, float), "a number"),
+    "bool": (bool, "true or false"),
+    "str": (str, "a text"),
 }
 
 
-def make_rule(name: str, params: Mapping[str, Any], n: int, b: int) -> Rule:
+def make_rule(name: str, params: Mapping[str, Any], n: int, b: int, then: Any = None) -> Rule:
     """Return the rule `name` for n peers of which b lie.
 
     Parameters
     ----------
     name : str
-        Name in ``RULES``.
+        Name in ``RULES`` or ``PRE_AGGREGATORS``.
     params : mapping
         The rule's parameters; ``f`` defaults to b, and ``m`` of ``multi_krum`` to n - f - 2.
     n, b : int
         Peers and Byzantine peers.
+    then : object, optional
+        What follows a pre-aggregator: anything with attributes ``name``, ``params`` and ``then``.
 
     Raises
     ------
@@ -149,38 +137,84 @@ def make_rule(name: str, params: Mapping[str, Any], n: int, b: int) -> Rule:
 
     Examples
     --------
-    >>> make_rule("multi_krum", {}, n=16, b=3)
-    MultiKrum(f=3, m=11)
+    >>> make_rule("multi_krum", {}, n=16, b=3).m
+    11
     """
+    if name in PRE_AGGREGATORS:
+        return _pre_aggregated(name, params, n, b, then)
+    if then is not None:
+        known = ", ".join(PRE_AGGREGATORS)
+        raise UserError(
+            f"aggregation.then: {name!r} is no pre-aggregator, nothing can follow it; remove then, or use {known}"
+        )
     if name not in RULES:
-        raise unknown_name("aggregation.name", name, RULES)
-    rule_class: Any = RULES[name]
-    known = {field.name: field for field in fields(rule_class)}
-    for key in params:
-        if key not in known:
-            listed = ", ".join(known) or "none"
-            raise UserError(
-                f"aggregation: {name!r} has no parameter {key!r}{nearest(key, known)}; known parameters: {listed}"
-            )
-    full = dict(params)
+        raise unknown_name("aggregation.name", name, RULES | PRE_AGGREGATORS)
+    rule: Rule = _make(name, RULES[name], params, n, b)
+    return rule
+
+
+def _pre_aggregated(name: str, params: Mapping[str, Any], n: int, b: int, then: Any) -> Rule:
+    if then is None:
+        raise UserError(
+            f"aggregation: {name!r} prepares rows for a rule; name the rule, for instance then: {{name: krum}}"
+        )
+    first = _make(name, PRE_AGGREGATORS[name], params, n, b)
+    if not first.keeps_peers and then.name in ONE_PEER_A_ROW:
+        raise UserError(
+            f"aggregation.then: {then.name!r} tells peers apart, but {name!r} mixes them; use nnm, clip or arc"
+        )
+    return PreAggregated(first, make_rule(then.name, then.params, first.count_after(n), b, then.then))
+
+
+def _make(name: str, rule_class: Any, params: Mapping[str, Any], n: int, b: int) -> Any:
+    known = {field.name for field in fields(rule_class)}
+    full = read_params(name, params, rule_class)
     if "f" in known:
-        full.setdefault("f", b)
-        _check_sizes(name, n, full["f"])
-    if "m" in known:
-        full.setdefault("m", n - full["f"] - 2)
-        if not 1 <= full["m"] <= n:
-            raise UserError(f"aggregation.m: must be between 1 and n={n}, got {full['m']}")
+        _check_sizes(name, n, full.setdefault("f", b))
+    for key in sorted(known):
+        if (name, key) in OF_SIZES:
+            full.setdefault(key, OF_SIZES[name, key](n, full.get("f", b)))
+    if name == "multi_krum" and not 1 <= full["m"] <= n:
+        raise UserError(f"aggregation.m: must be between 1 and n={n}, got {full['m']}")
     return rule_class(**full)
+
+
+def read_params(name: str, params: Mapping[str, Any], rule_class: Any) -> dict[str, Any]:
+    """Return the parameters for a rule's class.
+
+    Raises
+    ------
+    UserError
+        If the class has no such parameter, or a value is of the wrong kind.
+    """
+    known = {field.name: str(field.type) for field in fields(rule_class)}
+    return {key: _value(name, key, value, known) for key, value in params.items()}
+
+
+def _value(name: str, key: str, value: Any, known: Mapping[str, str]) -> Any:
+    """Return a parameter's value if its name and kind are right; the word inf is a number."""
+    if key not in known:
+        listed = ", ".join(known) or "none"
+        raise UserError(
+            f"aggregation: {name!r} has no parameter {key!r}{nearest(key, known)}; known parameters: {listed}"
+        )
+    if known[key] == "float" and value == "inf":
+        return math.inf
+    kind, words = KINDS[known[key]]
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise UserError(f"aggregation.{key}: must be {words}, got {value!r}")
+    return value
 
 
 def _check_sizes(name: str, n: int, f: int) -> None:
     """Raise if the rule `name` cannot withstand f liars among n."""
-    if not isinstance(f, int) or f < 0:
+    if f < 0:
         raise UserError(f"aggregation.f: must be a whole number >= 0, got {f!r}")
-    if name == "trimmed_mean" and n <= 2 * f:
-        raise UserError(f"aggregation.f: trimmed_mean needs n > 2f, got n={n}, f={f}; use f <= {(n - 1) // 2}")
-    if name in ("krum", "multi_krum") and n <= 2 * f + 2:
-        raise UserError(
-            f"aggregation.f: {name} needs n > 2f + 2, got n={n}, f={f}; "
-            f"use at least {2 * f + 3} peers or f <= {(n - 3) // 2}"
-        )
+    a, c = LEAST_PEERS.get(name, (2, 1))
+    if n >= a * f + c:
+        return
+    more = f" + {c - 1}" if c > 1 else ""
+    most = f" or f <= {(n - c) // a}" if n >= c else ""
+    raise UserError(
+        f"aggregation.f: {name} needs n > {a}f{more}, got n={n}, f={f}; use at least {a * f + c} peers{most}"
+    )

@@ -11,12 +11,27 @@ import numpy as np
 from simdfl.crypto.hashing import digest
 from simdfl.kernel.actor import Life
 from simdfl.network import Message, Traffic
-from simdfl.protocols.baseline import BaselinePeer
+from simdfl.peers.peer import Seat
+from simdfl.protocols.baseline import BaselineJob, BaselinePeer
 from simdfl.protocols.parts import admissible, make_aggregate, part_size, split_parts
 
 
 class AllReducePeer(BaselinePeer):
-    """One peer of the unverified all-reduce."""
+    """One peer of the unverified all-reduce.
+
+    A rule sees one part of every gradient: a rule for whole vectors acts on the part as if it were one.
+
+    Parameters
+    ----------
+    seat : Seat
+        Its place in the run.
+    job : BaselineJob
+        What all peers share.
+    """
+
+    def __init__(self, seat: Seat, job: BaselineJob) -> None:
+        super().__init__(seat, job)
+        self._session = job.session(seat.index)
 
     def run(self) -> Life:
         """Compute, exchange, aggregate one's own part, collect all parts, update."""
@@ -42,11 +57,13 @@ class AllReducePeer(BaselinePeer):
 
     def aggregate(self, step: int) -> Life:
         """AGGREGATE one's own part over whatever arrived and send it to all."""
-        arrived = self.inbox.peek("PART", step)
-        stacked = np.stack([arrived[peer].content for peer in sorted(arrived)])
-        yield self.spend("aggregation", stacked.size / self.device.flops_per_s)
+        n = self.job.n_peers
+        arrived = {peer: message.content for peer, message in self.inbox.peek("PART", step).items()}
+        yield self.spend("aggregation", sum(part.size for part in arrived.values()) / self.device.flops_per_s)
         turn = self.turn(step)
-        values = self.behaviour.aggregate(turn, self.job.aggregate(stacked))
+        root = self.job.root(self.state, step)
+        own_root = None if root is None else split_parts(root, n)[self.index]
+        values = self.behaviour.aggregate(turn, self._session.aggregate(step, arrived, n, own_root))
         aggregate = make_aggregate(admissible(values))
         message = Message("VALUE", step, self.index, aggregate, aggregate.values.nbytes, Traffic.GRADIENT)
         for peer in range(self.job.n_peers):

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from simdfl.aggregation import NoUsableRowsError
+from simdfl.aggregation import Rule, RuleSession, needs_root
 from simdfl.kernel.actor import Life
 from simdfl.learning.poison import Poison
 from simdfl.peers.behaviour import Turn
 from simdfl.peers.peer import Peer, Seat
-from simdfl.protocols.parts import admissible
 from simdfl.protocols.training import ModelState, Training
 from simdfl.protocols.verified import StepFinished
 from simdfl.rng import Rng
 from simdfl.trace import Tracer
-
-AggregationRule = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -26,7 +22,7 @@ class BaselineJob:
     """What all peers of a baseline run share; ``wait_s`` is how long they wait for one another."""
 
     training: Training
-    rule: AggregationRule
+    rule: Rule
     steps: int
     n_peers: int
     wait_s: float
@@ -37,12 +33,19 @@ class BaselineJob:
         """Return the public randomness that names a step's batches: nobody needs to trust it here."""
         return self.rng.key("baseline-batches", step)
 
-    def aggregate(self, rows: np.ndarray) -> np.ndarray:
-        """Return what the rule makes of rows (n, d), as (d,) float32; zeros if no row is usable."""
-        try:
-            return admissible(self.rule(rows))
-        except NoUsableRowsError:
-            return np.zeros(rows.shape[1], dtype=np.float32)
+    def session(self, aggregator: int, layers: tuple[int, ...] = ()) -> RuleSession:
+        """Return one aggregator's use of the rule; every aggregator and step has randomness of its own."""
+        return RuleSession(self.rule, lambda step: self.rng.key("rule", aggregator, step), layers)
+
+    def root(self, state: ModelState, step: int) -> np.ndarray | None:
+        """Return the gradient (d,) of a public batch for rules that trust one, else None.
+
+        The batch is that of a peer that does not exist, number n, so that no peer's row is the root by chance.
+        """
+        if not needs_root(self.rule):
+            return None
+        seed = self.training.batch_seed(self.randomness(step), step, self.n_peers)
+        return self.training.gradient(state, seed)
 
 
 class BaselinePeer(Peer):

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from simdfl.crypto.encoding import canonical_float32
 from simdfl.crypto.hashing import sha256
 from simdfl.kernel import Actor, Environment
 from simdfl.kernel.actor import Life
 from simdfl.network import Message, Network, Traffic
 from simdfl.protocols.baseline import BaselineJob, BaselinePeer
+from simdfl.protocols.parts import admissible
 
 if TYPE_CHECKING:
     from simdfl.learning.devices import DeviceProfile
@@ -54,17 +53,22 @@ class ParameterServer(Actor):
         self._network = network
         self._job = job
         self._device = device
+        self._state = job.training.genesis
         network.attach(network.host, self.inbox)
 
     def run(self) -> Life:
         """Aggregate what arrives in time, send the result to everybody."""
+        session = self._job.session(self._job.n_peers, self._job.training.layers)
         for step in range(self._job.steps):
             deadline_s = self.env.now + self._job.wait_s
             got = yield self.inbox.collect("GRADIENT", step, self._job.n_peers, deadline_s)
-            stacked = np.stack([message.content for message in got.messages.values()])
-            yield self.env.sleep(2.0 * stacked.size * len(stacked) / self._device.flops_per_s)
-            aggregate = self._job.aggregate(stacked)
+            arrived = {message.sender: message.content for message in got.messages.values()}
+            size = sum(gradient.size for gradient in arrived.values())
+            yield self.env.sleep(2.0 * size * len(arrived) / self._device.flops_per_s)
+            root = self._job.root(self._state, step)
+            aggregate = admissible(session.aggregate(step, arrived, self._job.n_peers, root))
             content = (aggregate, sha256(canonical_float32(aggregate)))
+            self._state = self._job.training.update(self._state, *content)
             message = Message("MODEL", step, self._network.host, content, aggregate.nbytes, Traffic.GRADIENT)
             for peer in range(self._job.n_peers):
                 self._network.send(message, peer)

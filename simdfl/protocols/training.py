@@ -6,6 +6,7 @@ from one state by one aggregate is computed once however many peers make it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -61,6 +62,11 @@ class Training:
     def state_bytes(self, state: ModelState) -> int:
         """Return the size of a state on the wire: parameters and the optimiser's arrays."""
         return 4 * self.n_parameters + len(self.optimiser.state_bytes(state.opt_state))
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """Return the lengths of the model's weights and biases in the order of the flat vector."""
+        return tuple(math.prod(shape) for shape in self.engine.model.shapes)
 
     def batch_seed(self, randomness: bytes, step: int, peer: int) -> bytes:
         """Return xi_i^t = H(r^{t-1}, "seed", t, i): the public seed of a peer's batch."""

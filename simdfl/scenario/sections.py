@@ -5,9 +5,9 @@ A check that needs two sections stands in ``schema``.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from simdfl.scenario.fields import (
     PARAMS,
@@ -32,10 +32,19 @@ from simdfl.scenario.fields import (
 
 
 class RuleConfig(Section):
-    """An aggregation rule of the baselines that let one choose."""
+    """An aggregation rule of the baselines that let one choose, or a pre-aggregator and what follows it."""
 
-    name: ShelfName = Field(default="mean", description="Aggregation rule, a name on the shelf.")
+    name: ShelfName = Field(default="mean", description="Rule or pre-aggregator, a name on the shelf.")
     params: Params = Field(default_factory=dict, description=PARAMS)
+    then: RuleConfig | None = Field(
+        default=None, description="What follows a pre-aggregator: a rule, or another one with its own then."
+    )
+
+    @model_serializer(mode="wrap")
+    def _omit_nothing(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Write no ``then`` where nothing follows, so that a plain rule keeps its digest and its two lines."""
+        written: dict[str, Any] = handler(self)
+        return written if self.then is not None else {k: v for k, v in written.items() if k != "then"}
 
 
 class Arithmetic(Section):

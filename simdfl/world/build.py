@@ -265,7 +265,7 @@ def _add_baseline(world: World, rng: Rng, seats: list[Seat]) -> None:
     """Add the peers of an unverified protocol."""
     scenario = world.scenario
     section = scenario.protocol.rule
-    rule = make_rule(section.name, section.params, scenario.peers.count, scenario.byzantine_count)
+    rule = make_rule(section.name, section.params, scenario.peers.count, scenario.byzantine_count, section.then)
     job = BaselineJob(
         world.training,
         rule,

@@ -9,7 +9,7 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from simdfl.aggregation import RULES, make_rule
+from simdfl.aggregation import RULES, InContext, RuleContext, make_rule
 from simdfl.peers.behaviour import Byzantine
 from simdfl.rng import Rng
 from simdfl.testing import (
@@ -192,7 +192,8 @@ def test_check_adversary_tells_wrong_parameters(params):
 @pytest.mark.parametrize("name", RULES)
 @pytest.mark.parametrize("n, d", [(11, 7), (16, 40)])
 def test_every_rule_on_the_shelf_keeps_the_contract(name, n, d):
-    check_rule(make_rule(name, {}, n, 3), n, d)
+    root = np.linspace(-1.0, 2.0, d, dtype=np.float32)
+    check_rule(InContext(make_rule(name, {}, n, 2), RuleContext(root=root)), n, d)
 
 
 def usable(rows):

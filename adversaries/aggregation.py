@@ -15,7 +15,59 @@ FIXED_ONE = 1 << 40
 """Reported numbers count in units of 2^-40 (section 6 of the protocol)."""
 
 
-class AggregationShift(Byzantine):
+class CoveredShift(Byzantine):
+    """Base of shifts of the own part that accomplices cover by bending their projections."""
+
+    def craft(self, turn: Turn) -> np.ndarray:
+        """Contribute honestly, and be there to cover."""
+        self._accomplices("covering", turn.step).add(turn.peer)
+        return turn.own_gradient()
+
+    def aggregate(self, turn: Turn, value: np.ndarray) -> np.ndarray:
+        """Return the part (d_part,) with the shift."""
+        if not self.is_attacking(turn.step) or not self._accomplices("covering", turn.step):
+            return value
+        direction = self._direction(turn.peer, len(value))
+        length = self._length(turn, value, direction)
+        if length == 0.0:
+            return value
+        self._accomplices("shifting", turn.step).add(turn.peer)
+        return (value + length * direction).astype(np.float32)
+
+    def _length(self, turn: Turn, value: np.ndarray, direction: np.ndarray) -> float:
+        """Return how far to shift the part along a unit vector (d_part,)."""
+        return 0.0
+
+    def report(
+        self, turn: Turn, projections: np.ndarray, norms: np.ndarray, shift: ShiftOracle
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Take one's share of the excess off the own projections on every shifted part."""
+        covering, shifting = (self._accomplices(role, turn.step) for role in ("covering", "shifting"))
+        sharing = [peer for peer in turn.contributors if peer in covering]
+        if turn.peer not in sharing:
+            return projections, norms
+        rank, bent = sharing.index(turn.peer), projections.copy()
+        for position, owner in enumerate(turn.roster):
+            if owner in shifting:
+                whole, rest = np.divmod(shift(owner), len(sharing))
+                bent[position] -= whole + (rank < rest)
+        return bent, norms
+
+    def _accomplices(self, role: str, step: int) -> set[int]:
+        """Return the set, shared by the coalition, of who has this role in this step."""
+        found: set[int] = self.coalition.once(("aggregation_shift", role, step), set)
+        return found
+
+    def _direction(self, peer: int, size: int) -> np.ndarray:
+        def draw() -> np.ndarray:
+            vector = self.coalition.rng.stream("aggregation_shift", peer, size).standard_normal(size)
+            return vector / np.linalg.norm(vector)
+
+        direction: np.ndarray = self.coalition.once(("aggregation_shift", "direction", peer, size), draw)
+        return direction
+
+
+class AggregationShift(CoveredShift):
     """Publish ``ghat[j] + e`` for the own part, while accomplices bend their projections until the sum is zero.
 
     e is a random direction, constant for each aggregator while its part keeps its size. The accomplices who
@@ -45,46 +97,9 @@ class AggregationShift(Byzantine):
         self.size = size
         self.relative = relative
 
-    def craft(self, turn: Turn) -> np.ndarray:
-        """Contribute honestly, and be there to cover."""
-        self._accomplices("covering", turn.step).add(turn.peer)
-        return turn.own_gradient()
-
-    def aggregate(self, turn: Turn, value: np.ndarray) -> np.ndarray:
-        """Return the part (d_part,) with the shift."""
-        length = self.size * (float(np.linalg.norm(value)) if self.relative else 1.0)
-        if not self.is_attacking(turn.step) or not self._accomplices("covering", turn.step) or length == 0.0:
-            return value
-        self._accomplices("shifting", turn.step).add(turn.peer)
-        return (value + length * self._direction(turn.peer, len(value))).astype(np.float32)
-
-    def report(
-        self, turn: Turn, projections: np.ndarray, norms: np.ndarray, shift: ShiftOracle
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Take one's share of the excess off the own projections on every shifted part."""
-        covering, shifting = (self._accomplices(role, turn.step) for role in ("covering", "shifting"))
-        sharing = [peer for peer in turn.contributors if peer in covering]
-        if turn.peer not in sharing:
-            return projections, norms
-        rank, bent = sharing.index(turn.peer), projections.copy()
-        for position, owner in enumerate(turn.roster):
-            if owner in shifting:
-                whole, rest = np.divmod(shift(owner), len(sharing))
-                bent[position] -= whole + (rank < rest)
-        return bent, norms
-
-    def _accomplices(self, role: str, step: int) -> set[int]:
-        """Return the set, shared by the coalition, of who has this role in this step."""
-        found: set[int] = self.coalition.once(("aggregation_shift", role, step), set)
-        return found
-
-    def _direction(self, peer: int, size: int) -> np.ndarray:
-        def draw() -> np.ndarray:
-            vector = self.coalition.rng.stream("aggregation_shift", peer, size).standard_normal(size)
-            return vector / np.linalg.norm(vector)
-
-        direction: np.ndarray = self.coalition.once(("aggregation_shift", "direction", peer, size), draw)
-        return direction
+    def _length(self, turn: Turn, value: np.ndarray, direction: np.ndarray) -> float:
+        """Return the norm of e."""
+        return self.size * (float(np.linalg.norm(value)) if self.relative else 1.0)
 
 
 class LyingProjections(Byzantine):
@@ -121,7 +136,7 @@ class LyingProjections(Byzantine):
         return bent, norms
 
 
-class ShiftUnderV3(AggregationShift):
+class ShiftUnderV3(CoveredShift):
     """Shift the own part as far as V3 allows: until half of the contributors are at `max_deviation` from it.
 
     Everything else is as in ``aggregation_shift``. It shows what V3's bound leaves to colluders until a validator
@@ -143,14 +158,6 @@ class ShiftUnderV3(AggregationShift):
         super().__init__(**base)
         require_positive("shift_under_v3.max_deviation", max_deviation)
         self.max_deviation = max_deviation
-
-    def aggregate(self, turn: Turn, value: np.ndarray) -> np.ndarray:
-        """Return the part (d_part,) with the largest shift that V3 does not see."""
-        if not self.is_attacking(turn.step) or not self._accomplices("covering", turn.step):
-            return value
-        self._accomplices("shifting", turn.step).add(turn.peer)
-        direction = self._direction(turn.peer, len(value))
-        return (value + self._length(turn, value, direction) * direction).astype(np.float32)
 
     def _length(self, turn: Turn, value: np.ndarray, direction: np.ndarray) -> float:
         """Return the largest length at which at least half of the honest contributors do not complain."""

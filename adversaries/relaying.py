@@ -50,7 +50,11 @@ class Eclipse(Byzantine):
 
 
 class SplitRelay(Byzantine):
-    """Relay nothing between the peers below the middle index and those above it: a partition made by relays."""
+    """Relay nothing between the peers below the middle index and those above it: a partition made by relays.
+
+    It splits gossip only where every path between the halves leads through an accomplice; direct messages and the
+    chain cross it.
+    """
 
     def relays(self, step: int, origin: int, neighbour: int) -> bool:
         """Pass on what stays on one side."""

@@ -33,11 +33,15 @@ class SilentValidator(Byzantine):
 
 
 class ColludingValidator(Byzantine):
-    """Attest that accomplices are right, whatever they sent, and be honest in everything else.
+    """Attest that accomplices are right, whatever they sent, and do nothing else that is wrong.
 
-    Every adversary does so; this one does nothing beside. It is found when CheckAveraging exposes what it
-    covered, or by a canary of an accomplice's, which there are none of: until then cover is free.
+    Every adversary covers its accomplices so; this one does nothing beside, for coalitions in which some attack and
+    some only cover. CheckAveraging finds reporters who covered; a validator's cover alone leaves no trace.
     """
+
+    def attests(self, turn: Turn, target: int, is_right: bool) -> bool | None:
+        """Cover for accomplices."""
+        return True if target in self.coalition.members and self.is_attacking(turn.step) else is_right
 
 
 class FalseAttestation(Byzantine):

@@ -138,6 +138,7 @@ MEMBERS, N_PEERS, HONEST = (1, 2, 5), 9, (0, 3, 4, 6, 7, 8)
 START_STEP, STOP_STEP, PERIOD, STEPS = 3, 9, 2, 11
 OF_CONTRIBUTORS = ("gradient", "vector_for", "other_gradient", "report", "sends_report", "complains")
 OF_CASES = ("votes", "opens_parts")
+OF_STEPS = ("relays", "includes", "front_runs")
 
 Judge = Callable[[Any], str | None]
 
@@ -152,7 +153,8 @@ class _Question:
     judge: Judge
 
     def ask(self, behaviour: Behaviour) -> Any:
-        given = self.arguments if self.name in OF_CASES else (self.turn, *self.arguments)
+        about = () if self.name in OF_CASES else (self.turn.step if self.name in OF_STEPS else self.turn,)
+        given = (*about, *self.arguments)
         return getattr(behaviour, self.name)(*given)
 
 
@@ -261,7 +263,9 @@ def _script(turn: Turn) -> Iterator[tuple[str, tuple[Any, ...], Judge]]:
     yield from (("sends_part", (receiver,), _boolean) for receiver in HONEST)
     yield from (("eliminates", (missing,), _peers_of(turn)) for missing in ([], [HONEST[2]]))
     yield "aggregate", (value,), _like(value)
+    yield from (("aggregate_for", (receiver, value), _like(value)) for receiver in HONEST)
     yield from (("sends_aggregate", (receiver,), _boolean) for receiver in HONEST)
+    yield "holds_back", (), _boolean
     yield "reveals", (), _boolean
     yield "report", (projections, norms, _excess), _report_like(projections, norms)
     yield "sends_report", (), _boolean
@@ -273,6 +277,11 @@ def _script(turn: Turn) -> Iterator[tuple[str, tuple[Any, ...], Judge]]:
     yield from (("attests", (HONEST[0], is_right), _optional(_boolean)) for is_right in (True, False))
     yield from (("votes", (case, verdict), _optional(_verdict)) for verdict in verdicts)
     yield "opens_parts", (case,), _boolean
+    yield from ((name, (HONEST[0],), _boolean) for name in ("shows", "claims_unshown"))
+    yield "relays", (HONEST[0], HONEST[1]), _boolean
+    yield from (("includes", (HONEST[0], call), _boolean) for call in ("commit", "recover"))
+    yield from (("front_runs", (call,), _boolean) for call in ("commit", "recover"))
+    yield "spam", (), _sizes
 
 
 def _excess(part: int) -> np.ndarray:
@@ -301,6 +310,11 @@ def _boolean(answer: Any) -> str | None:
 def _number(answer: Any) -> str | None:
     is_number = isinstance(answer, (int, float)) and not isinstance(answer, bool)
     return None if is_number and 0 <= answer < math.inf else "a finite number of at least 0"
+
+
+def _sizes(answer: Any) -> str | None:
+    fits = isinstance(answer, list) and all(isinstance(size, int) and size >= 0 for size in answer)
+    return None if fits else "a list of sizes in bytes"
 
 
 def _like(model: np.ndarray) -> Judge:

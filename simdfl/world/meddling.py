@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def overrides(behaviours: Sequence[Behaviour], *names: str) -> bool:
     """Return whether any behaviour decides one of these differently from an honest peer."""
     return any(
-        getattr(type(behaviour), name) is not getattr(Behaviour, name)
+        getattr(behaviour, name).__func__ is not getattr(Behaviour, name)
         for behaviour in behaviours
         for name in names
     )

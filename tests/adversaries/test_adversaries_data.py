@@ -76,7 +76,7 @@ def test_accomplices_ask_for_one_another_from_the_second_step_on():
                 base.roster,
                 base.contributors,
                 base.gradient_of,
-                lambda p, _, s=step: asked.append((s, p)),
+                ask=lambda p, _, s=step: asked.append((s, p)),
             )
             peers[peer].gradient(turn)
     assert asked == [(0, 1), (1, 1), (1, 2), (1, 5)]

@@ -54,7 +54,7 @@ def test_faults_strike_on_their_schedule():
         ("straggler", {"factor": 0.5}, "straggler.factor: must be at least 1, got 0.5"),
         ("straggler", {"fator": 2}, "fault straggler: unknown parameter 'fator' (did you mean 'factor'?)"),
         ("late", {"delay_s": "x"}, "fault late.delay_s: must be a number, got 'x'"),
-        ("crash", {"x": 1}, "fault crash: unknown parameter 'x'; it takes none"),
+        ("crash", {"x": 1}, "fault crash: unknown parameter 'x'; known parameters: return_after_s"),
         ("adversaries:Fault2", {}, "unknown name 'Fault2'"),
         ("adversaries.zero:Zero", {}, "cannot be imported"),
         ("adversaries.noise:Zero", {}, "must be a subclass of adversaries.faults.Fault"),
@@ -144,9 +144,14 @@ def test_groups_that_cannot_be_are_one_sentence(override, sentence):
     assert sentence in str(caught.value)
 
 
-def test_the_verified_protocol_says_that_it_plays_no_crash():
-    with pytest.raises(UserError, match="does not play a crash"):
-        run("faults=[{name: crash, count: 1}]", "contracts.deal_s=120", protocol="verified")
+def test_a_crashed_peer_of_the_verified_protocol_is_ejected_and_comes_back_on_probation():
+    faults = "faults=[{name: crash, count: 1, start_step: 2, params: {return_after_s: 150}}]"
+    more = ("contracts.deal_s=22", "contracts.probation_steps=2", "beacon.group=ideal", "beacon.epoch_outputs=4")
+    result = run(faults, *more, "protocol.steps=14", protocol="verified")
+    assert result.completed
+    assert [(row["kind"], row["reason"]) for row in result.removals] == [("ejected", "missed deadline: commit")]
+    assert [row["standing"] for row in result.peers] == ["active"] * 6
+    assert [row["slashed_wei"] for row in result.removals] == ["0"]
 
 
 def test_a_peer_cannot_both_fail_and_lie():

@@ -266,7 +266,11 @@ def test_failing_calls_cost_gas_and_a_nonce():
     stage.send(stage.make(0, 2, gas_limit=1_000))
     assert stage.run(2.5) == [[(0, 0), (0, 1), (0, 2)]]
     receipts = stage.chain.blocks[0].receipts
-    assert [receipt.reason for receipt in receipts] == ["the job is running", "out of gas", "out of gas"]
+    assert [receipt.reason for receipt in receipts] == [
+        "the sender is not registered",
+        "out of gas",
+        "out of gas",
+    ]
     assert [receipt.gas_used for receipt in receipts[1:]] == [22_000, 1_000]
     assert stage.job.wallets.of(sender) == RICH - sum(receipt.fee_wei for receipt in receipts)
     assert stage.chain.nonces[sender] == 3
@@ -336,7 +340,7 @@ def test_events_reach_every_client_with_the_block():
 def test_finality_delays_delivery(finality):
     stage = ChainStage(finality_blocks=finality)
     heard = []
-    stage.inboxes[0].listen("BLOCK", lambda step, *_: heard.append((round(stage.env.now, 2), step)))
+    stage.inboxes[0].listen("BLOCK:chain", lambda step, *_: heard.append((round(stage.env.now, 2), step)))
     for k in range(3):
         stage.send(stage.make(0, k), at_s=2.0 * k)
     stage.run(30.0)
@@ -359,7 +363,9 @@ def test_a_phase_that_opens_again_shows_its_new_deadline():
     stage, conflicts = ChainStage(), []
     stage.inboxes[0].on_conflict(lambda *line: conflicts.append(line))
     for deadline in (60, 75):
-        stage.clients[0]._take(Event("ledger", "Phase", {"phase": 3, "round": 1, "deadline": deadline}))
+        stage.clients[0]._take(
+            Event("ledger", "Phase", {"phase": 3, "entry": 3, "round": 1, "deadline": deadline})
+        )
     assert stage.inboxes[0].peek("chain:Phase", 1)[3].fields["deadline"] == 75
     assert conflicts == []
 

@@ -51,7 +51,7 @@ def test_an_honest_run_removes_nobody_and_agrees_on_one_model() -> None:
     assert result.removals == []
     assert [row["distinct_models"] for row in result.steps] == [1] * 12
     assert {peer.state.digest for peer in world.peers} == {world.observer.final_state.digest}
-    assert result.accuracy > 0.6
+    assert result.accuracy > 0.5
 
 
 def test_the_chain_agrees_on_the_same_states_as_the_peers() -> None:

@@ -73,7 +73,7 @@ def receipt_hash(receipt: dict[str, Any]) -> bytes:
 
 
 def test_blocks_are_chained_and_bind_their_receipts(blocks: Lines, job_digest: bytes) -> None:
-    parent = digest("simdfl/chain", job_digest)
+    parent = digest("simdfl/chain", b"chain", job_digest)
     assert [block["number"] for block in blocks] == list(range(1, len(blocks) + 1))
     for block in blocks:
         assert block["parent"] == parent.hex()
@@ -85,7 +85,7 @@ def test_blocks_are_chained_and_bind_their_receipts(blocks: Lines, job_digest: b
 
 
 def test_every_transaction_is_signed_by_its_sender(blocks: Lines, job_digest: bytes) -> None:
-    chain_id = digest("simdfl/chain", job_digest)
+    chain_id = digest("simdfl/chain", b"chain", job_digest)
     count = 0
     for block in blocks:
         for receipt in block["transactions"]:

@@ -72,5 +72,6 @@ class BanEvasion(SignFlip):
 class Reentry(WithholdReport):
     """Get oneself ejected, which costs no stake, come back by way of probation, and do it again.
 
-    Every return costs as many checked gradients as the probation has steps, and the peer works for nobody meanwhile.
+    Every return costs as many checked gradients as the probation has steps, and the peer works for nobody
+    meanwhile.
     """

@@ -35,8 +35,8 @@ class SilentValidator(Byzantine):
 class ColludingValidator(Byzantine):
     """Attest that accomplices are right, whatever they sent, and do nothing else that is wrong.
 
-    Every adversary covers its accomplices so; this one does nothing beside, for coalitions in which some attack and
-    some only cover. CheckAveraging finds reporters who covered; a validator's cover alone leaves no trace.
+    Every adversary covers its accomplices so; this one does nothing beside, for coalitions in which some attack
+    and some only cover. CheckAveraging finds reporters who covered; a validator's cover alone leaves no trace.
     """
 
     def attests(self, turn: Turn, target: int, is_right: bool) -> bool | None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Protocol
 
-from contracts_model.abi import Bytes
+from contracts_model.abi import Bytes, Bytes32
 from contracts_model.gas import BLS_G1_MUL_GAS
 from contracts_model.runtime import Context, Contract, Revert, external, payable
 from contracts_model.storage import BitSet, Slots, members
@@ -68,6 +68,7 @@ class Registry(Contract):
     key_owners: Slots = field(init=False)
     counters: Slots = field(init=False)
     tenure: Slots = field(init=False)
+    shards: Slots = field(init=False)
     active: BitSet = field(init=False)
 
     def __post_init__(self) -> None:
@@ -78,6 +79,7 @@ class Registry(Contract):
         self.key_owners = self.slots("key_owners")
         self.counters = self.slots("counters")
         self.tenure = self.slots("tenure")
+        self.shards = self.slots("shards")
         self.active = BitSet(self.slots("active"), -(-self.terms.n_peers // 256))
         for index, address in enumerate(self.terms.members):
             self.indices[address] = index + 1
@@ -117,6 +119,15 @@ class Registry(Contract):
         self.standings[index] = Standing.ACTIVE
         self.active.add(0, index)
         self.counters["active"] += 1
+
+    @external
+    def commit_data(self, ctx: Context, root: Bytes32) -> None:
+        """Commit to the Merkle root of one's private records, once, before one takes part."""
+        index = self.known_index(ctx)
+        ctx.require(not self.driver.is_running() or self.standings[index] == Standing.PROBATION, "too late")
+        ctx.require(self.shards[index] == 0 and root != bytes(32), "committed already, or an empty root")
+        self.shards[index] = root
+        ctx.emit(self.name, "DataCommitted", peer=index, root=root)
 
     # ---- joining late, leaving, coming back
 

@@ -40,6 +40,7 @@ class ChainHistory:
         self.canaries: set[tuple[int, int]] = set()
         self.attested: dict[tuple[int, int], tuple[int, bool]] = {}
         self.probes: dict[int, dict[int, bytes]] = defaultdict(dict)
+        self.shard_roots: dict[int, bytes] = {}
         self.removed: dict[int, str] = {}
         self.left_in: dict[int, int] = {}
         self.banned: set[int] = set()
@@ -82,6 +83,9 @@ class ChainHistory:
 
     def _on_probed(self, fields: dict[str, Any]) -> None:
         self.probes[fields["step"]][fields["peer"]] = fields["root"]
+
+    def _on_datacommitted(self, fields: dict[str, Any]) -> None:
+        self.shard_roots[fields["peer"]] = fields["root"]
 
     def _on_anchored(self, fields: dict[str, Any]) -> None:
         self.anchors[fields["epoch"]] = fields["root"]

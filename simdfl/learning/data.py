@@ -72,7 +72,12 @@ class Dataset:
 
 
 def _leaves(split: bytes, x: np.ndarray, y: np.ndarray) -> list[bytes]:
-    return [split + int(label).to_bytes(4, "little") + canonical_float32(record) for record, label in zip(x, y)]
+    return [record_leaf(split, record, label) for record, label in zip(x, y)]
+
+
+def record_leaf(split: bytes, record: np.ndarray, label: int) -> bytes:
+    """Return the Merkle leaf of one record: its split, its label in 4 bytes, its canonical float32 bytes."""
+    return split + int(label).to_bytes(4, "little") + canonical_float32(record)
 
 
 def load_digits(rng: np.random.Generator, *, test_fraction: float = 1 / 3) -> Dataset:

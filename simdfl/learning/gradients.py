@@ -96,11 +96,6 @@ class GradientEngine:
         self._data = jax.device_put(dataset.x_train)
         self._test = jax.device_put((dataset.x_test, dataset.y_test))
 
-    @property
-    def batch_bytes(self) -> int:
-        """Return the size of one batch of records with their labels, uncompressed."""
-        return self.batch_size * (self.dataset.x_train[0].nbytes + self.dataset.y_train[0].nbytes)
-
     def put(self, params: np.ndarray) -> bytes:
         """Register parameters (d,) and return their digest, SHA-256 of their canonical float32 bytes.
 
@@ -121,7 +116,9 @@ class GradientEngine:
         _touch(self._states, state, self._n_states)
         return state
 
-    def request(self, state: bytes, seed: bytes, poison: Poison | None = None) -> GradientHandle:
+    def request(
+        self, state: bytes, seed: bytes, poison: Poison | None = None, population: np.ndarray | None = None
+    ) -> GradientHandle:
         """Ask for the gradient of the batch named by `seed` at a registered state.
 
         Parameters
@@ -132,6 +129,9 @@ class GradientEngine:
             Public batch seed.
         poison : Poison, optional
             What to do to the batch first (a peer that lies about its data).
+        population : (k,) int array, optional
+            Training records from which this seed's batches are drawn; all, if not given. It must be the same
+            whenever the seed is.
 
         Raises
         ------
@@ -144,7 +144,7 @@ class GradientEngine:
         if slot is not None:
             self.stats.served_from_memo += 1
         else:
-            slot = self._memo[key] = self._new_slot(state, seed, poison)
+            slot = self._memo[key] = self._new_slot(state, seed, poison, population)
             self._pending.append(slot)
         _touch(self._memo, key, self._capacity)
         return GradientHandle(self.flush, slot)
@@ -193,12 +193,14 @@ class GradientEngine:
         name = self.model.name
         return f"gradients of model {name!r} depend on their lane here: computed one at a time (was {lanes})"
 
-    def _new_slot(self, state: bytes, seed: bytes, poison: Poison | None) -> Slot:
+    def _new_slot(self, state: bytes, seed: bytes, poison: Poison | None, population: np.ndarray | None) -> Slot:
         if state not in self._states:
             raise KeyError(
                 f"state {state.hex()[:16]} is not registered or was dropped; put() it before the request"
             )
-        indices = batch_indices(seed, self.dataset.n_train, self.batch_size).astype(np.int32)
+        size = self.dataset.n_train if population is None else len(population)
+        indices = batch_indices(seed, size, self.batch_size).astype(np.int32)
+        indices = indices if population is None else population[indices]
         labels, x = self.dataset.y_train[indices], None
         if poison is not None:
             right = self.dataset.x_train[indices]

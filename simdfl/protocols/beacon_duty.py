@@ -76,6 +76,8 @@ class BeaconDuty(Duty):
         )
         yield peer.spend("beacon", 2 * peer.device.group_exp_s)
         peer.chain.submit("registry", "register", self.public_key, proof, value_wei=terms.deposit_wei)
+        if peer.job.training.shards is not None:
+            peer.chain.submit("registry", "commit_data", peer.job.training.shards.roots[peer.index])
 
     # ---- where an output is dealt
 

@@ -5,6 +5,7 @@ Every peer, or the jury that the beacon drew, judges (:mod:`simdfl.protocols.jud
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from contracts_model.court import Kind
 from simdfl.chain.history import mask_members
 from simdfl.kernel.actor import Life
+from simdfl.learning.partition import BatchOpening
 from simdfl.network import Message, Traffic
 from simdfl.protocols.duty import Duty
 from simdfl.protocols.job import StepRecord
@@ -27,6 +29,15 @@ SHOW_SHARE = 0.5
 """Part of the committing time that a target has to show its validator what it is asked for."""
 VOTE_BLOCKS = 3.0
 """A vote sent so many blocks before the deadline counts."""
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """What a peer shows of a step: its gradient, in a private job also the batch, and the size of both."""
+
+    commitment: Commitment
+    batch: BatchOpening | None
+    size_bytes: int
 
 
 class CourtDuty(Duty):
@@ -53,26 +64,37 @@ class CourtDuty(Duty):
         peer.network.send(Message("SHOW", record.step, peer.index, None, 8, Traffic.CONTROL), target)
         deadline_s = peer.env.now + SHOW_SHARE * peer.job.terms.commit_s
         got = yield peer.inbox.collect("SHOWN", record.step, {target}, deadline_s)
-        return got.messages[target].content if got.complete else None
+        return self._accept(record, target, got.messages[target].content) if got.complete else None
 
     def _serve_show(self, step: int, sender: int, message: Message) -> None:
         """Show one's gradient, and in a private job its batch, to the validator that the beacon drew for it."""
         peer = self.peer
         pairs, record = peer.chain.history.pairs.get(step + 1, []), peer.records.get(step)
-        own = peer.own_commitments.get(step)
-        if (sender, peer.index) not in pairs or record is None or own is None:
+        if (sender, peer.index) not in pairs or record is None or step not in peer.own_commitments:
             return
         if peer.behaviour.shows(peer.turn(record), sender):
-            size = own.parts.nbytes * peer.job.arithmetic.shows + self._open_batch(1)
-            peer.network.send(Message("SHOWN", step, peer.index, own, size, Traffic.CONTROL), sender)
+            shown = self._show(record, readers=1)
+            peer.network.send(
+                Message("SHOWN", step, peer.index, shown, shown.size_bytes, Traffic.CONTROL), sender
+            )
 
-    def _open_batch(self, readers: int) -> int:
-        """Count the records of one's batch as opened to so many readers; return their size in bytes."""
-        job = self.peer.job
-        if not job.is_private:
-            return 0
-        self.peer.records_opened += job.training.engine.batch_size * readers
-        return job.training.engine.batch_bytes
+    def _show(self, record: StepRecord, readers: int) -> Shown:
+        """Return what one shows of a step, and count one's private records as opened to so many readers."""
+        peer, job = self.peer, self.peer.job
+        seed = job.training.batch_seed(record.randomness, record.step, peer.index)
+        batch = job.training.open_batch(peer.index, seed)
+        if batch is not None:
+            peer.records_opened += len(batch.leaves) * readers
+        own = peer.own_commitments[record.step]
+        size = own.parts.nbytes * job.arithmetic.shows + (batch.size_bytes if batch is not None else 0)
+        return Shown(own, batch, size)
+
+    def _accept(self, record: StepRecord, target: int, shown: Shown) -> Commitment | None:
+        """Return the gradient that was shown, if its batch opens the shard that the target committed to."""
+        training, roots = self.peer.job.training, self.peer.chain.history.shard_roots
+        seed = training.batch_seed(record.randomness, record.step, target)
+        is_open = training.is_batch_open(target, seed, roots.get(target, b""), shown.batch)
+        return shown.commitment if is_open else None
 
     @property
     def must_show(self) -> bool:
@@ -114,7 +136,7 @@ class CourtDuty(Duty):
         if case["kind"] == Kind.COMPUTATION:
             return (yield from self._judge_computation(case, record, target, accuser))
         if case["kind"] == Kind.CANARY and accuser is not None:
-            shown = (yield from self._opened_by(case, accuser)) if self.must_show else None
+            shown = (yield from self._shown_by(case, record, accuser)) if self.must_show else None
             yield self.peer.spend("court", self.recomputation_s(record))
             return self.judge.canary(record, target, accuser, shown)
         return (yield from self._judge_opened(case, record))
@@ -144,11 +166,10 @@ class CourtDuty(Duty):
     def _open_gradient(self, case: dict[str, Any], record: StepRecord) -> None:
         """Open one's own gradient as the accused or as a canary, one's recomputation as the accuser."""
         peer = self.peer
-        own = peer.own_commitments.get(record.step)
         whose = case["accuser"] if case["kind"] == Kind.CANARY else case["target"]
-        if whose == peer.index and own is not None:
-            size = own.parts.nbytes + self._open_batch(len(mask_members(case["jury"])))
-            self._gossip_opening(case, own, size)
+        if whose == peer.index and record.step in peer.own_commitments:
+            shown = self._show(record, len(mask_members(case["jury"])))
+            self._gossip_opening(case, shown, shown.size_bytes)
         elif case["kind"] == Kind.COMPUTATION and case["accuser"] == peer.index and peer.job.arithmetic.shows:
             recomputed = peer.behaviour.recomputed(case, self.judge.reference(record, case["target"]))
             self._gossip_opening(case, recomputed, recomputed.nbytes)
@@ -162,6 +183,11 @@ class CourtDuty(Duty):
         deadline_s = case["deadline"] - OPENING_SHARE * self.peer.job.terms.vote_s
         got = yield self.peer.inbox.collect("OPENING", case["case"], {opener}, deadline_s)
         return got.messages[opener].content if got.complete else None
+
+    def _shown_by(self, case: dict[str, Any], record: StepRecord, whose: int) -> Life:
+        """Wait for the gradient that a party opens; return it, or None if it or its batch is not shown."""
+        shown = yield from self._opened_by(case, whose)
+        return None if shown is None else self._accept(record, whose, shown)
 
     # ---- judgements that take time
 
@@ -178,7 +204,7 @@ class CourtDuty(Duty):
         shown: Commitment | None = None
         recomputed: np.ndarray | None = None
         if self.must_show:
-            shown = yield from self._opened_by(case, target)
+            shown = yield from self._shown_by(case, record, target)
             if shown is None:
                 return absent(target)
             if accuser is not None and self.peer.job.arithmetic.shows:

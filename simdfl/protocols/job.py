@@ -47,13 +47,17 @@ class VerifiedJob:
     trace: Tracer
     report_s: int
     arithmetic: Arithmetic = field(default_factory=Exact)
-    is_private: bool = False
     plans: Mapping[int, MembershipPlan] = field(default_factory=dict)
     settlement: Callable[[], tuple[int, ...]] = tuple
     beacon_keys: dict[int, bytes] = field(default_factory=dict)
     batch_verdicts: Memo = field(default_factory=lambda: Memo(4096), repr=False)
     published: dict[tuple[int, int], bytes] = field(default_factory=dict, repr=False)
     checks: list[tuple[int, int, int, bool]] = field(default_factory=list, repr=False)
+
+    @property
+    def is_private(self) -> bool:
+        """Whether peers hold records that the others do not."""
+        return self.training.shards is not None
 
     def gradient(
         self,

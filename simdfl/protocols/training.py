@@ -17,7 +17,9 @@ from simdfl.crypto.encoding import canonical_float32
 from simdfl.crypto.hashing import digest
 from simdfl.learning.gradients import Evaluation, GradientEngine, GradientHandle
 from simdfl.learning.optimisers import Optimiser
+from simdfl.learning.partition import BatchOpening, Shards
 from simdfl.learning.poison import Poison, Records
+from simdfl.learning.sampling import batch_indices
 from simdfl.memo import Memo
 
 
@@ -42,10 +44,16 @@ class Training:
         Applies aggregates.
     params : (d,) float32 array
         The initial parameters x^0.
+    shards : Shards, optional
+        Who holds which records; all hold all, if not given.
     """
 
-    def __init__(self, engine: GradientEngine, optimiser: Optimiser, params: np.ndarray) -> None:
+    def __init__(
+        self, engine: GradientEngine, optimiser: Optimiser, params: np.ndarray, shards: Shards | None = None
+    ) -> None:
         self.engine = engine
+        self.shards = shards
+        self._peer_of_seed: dict[bytes, int] = {}
         self.optimiser = optimiser
         self.n_parameters = len(params)
         self._announced: tuple[bytes, bytes, int] | None = None
@@ -69,8 +77,35 @@ class Training:
         return tuple(math.prod(shape) for shape in self.engine.model.shapes)
 
     def batch_seed(self, randomness: bytes, step: int, peer: int) -> bytes:
-        """Return xi_i^t = H(r^{t-1}, "seed", t, i): the public seed of a peer's batch."""
-        return digest("seed", randomness, step.to_bytes(8, "little"), peer.to_bytes(4, "little"))
+        """Return xi_i^t = H(r^{t-1}, "seed", t, i): the public seed of a peer's batch.
+
+        With private data it draws from the peer's shard; seeds of peers that do not exist draw from all records.
+        """
+        seed = digest("seed", randomness, step.to_bytes(8, "little"), peer.to_bytes(4, "little"))
+        if self.shards is not None and peer < len(self.shards):
+            self._peer_of_seed[seed] = peer
+        return seed
+
+    def _request(self, state: ModelState, seed: bytes, poison: Poison | None = None) -> GradientHandle:
+        peer = self._peer_of_seed.get(seed)
+        population = None if peer is None or self.shards is None else self.shards.indices[peer]
+        return self.engine.request(state.handle, seed, poison, population)
+
+    def open_batch(self, peer: int, seed: bytes) -> BatchOpening | None:
+        """Return the opening of a private batch, or None where data are public."""
+        if self.shards is None:
+            return None
+        return self.shards.open(peer, self._places(peer, seed))
+
+    def is_batch_open(self, peer: int, seed: bytes, root: bytes, opening: BatchOpening | None) -> bool:
+        """Return whether an opening shows the batch that a seed draws from the shard under `root`."""
+        if self.shards is None or opening is None:
+            return self.shards is None
+        return self.shards.is_right(peer, root, self._places(peer, seed), opening)
+
+    def _places(self, peer: int, seed: bytes) -> np.ndarray:
+        assert self.shards is not None
+        return batch_indices(seed, len(self.shards.indices[peer]), self.engine.batch_size)
 
     def announce(self, state: ModelState, randomness: bytes, step: int, peers: Sequence[int]) -> None:
         """Ask for the gradients of all `peers` of a step, so that they are computed together.
@@ -81,17 +116,15 @@ class Training:
         key = (state.digest, randomness, step)
         if self._announced != key:
             self._announced = key
-            self._handles = [
-                self.engine.request(state.handle, self.batch_seed(randomness, step, peer)) for peer in peers
-            ]
+            self._handles = [self._request(state, self.batch_seed(randomness, step, peer)) for peer in peers]
 
     def ask(self, state: ModelState, seed: bytes, poison: Poison) -> None:
         """Ask for a poisoned gradient that will be read soon, so that it is computed together with others."""
-        self.engine.request(state.handle, seed, poison)
+        self._request(state, seed, poison)
 
     def gradient(self, state: ModelState, seed: bytes, poison: Poison | None = None) -> np.ndarray:
         """Return the gradient (d,) of a batch, poisoned first if asked."""
-        return self.engine.request(state.handle, seed, poison).value()
+        return self._request(state, seed, poison).value()
 
     def update(self, state: ModelState, aggregate: np.ndarray, aggregate_digest: bytes) -> ModelState:
         """Return the state after one optimiser step along `aggregate` (d,)."""

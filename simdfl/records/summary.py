@@ -44,6 +44,8 @@ def print_summary(console: Console, scenario: Scenario, results: dict[str, RunRe
         )
     console.print(_overhead_table(results))
     console.print(overhead_sentence(results), soft_wrap=True)
+    for sentence in assurance_sentences(main):
+        console.print(sentence, soft_wrap=True)
     for notice in main.summary["notices"]:
         console.print(f"Note: {escape(notice)}", soft_wrap=True)
     console.print(f"Trace digest {main.trace_digest}")
@@ -165,3 +167,26 @@ def overhead_sentence(results: dict[str, RunResult]) -> str:
         f"{added / twin['gradient_bytes']:.1f} times the gradient bytes in control, beacon and chain traffic, "
         f"{validation_share(calm[0]):.0%} of the gradient computations, {ours['gas']:,.0f} gas a step."
     )
+
+
+def assurance_sentences(main: RunResult) -> list[str]:
+    """Return what the checks are worth: detection, deposit, tolerance, privacy."""
+    if not main.assurance:
+        return []
+    [row] = main.assurance
+    p, b = row["detection_probability"], row["assumed_byzantine"]
+    sentences = [f"Against {b} liars a wrong gradient is caught in its step with probability {p:.1%}."]
+    if row["breakeven_gain_wei"] is not None and int(row["deposit_wei"]):
+        deposit, gain = format_wei(int(row["deposit_wei"])), format_wei(int(row["breakeven_gain_wei"]))
+        sentences.append(f"The deposit of {deposit} makes cheating a loss up to a gain of {gain} each time.")
+    if row["jury_capture_probability"]:
+        sentences.append(f"A jury is theirs with probability {row['jury_capture_probability']:.1%}.")
+    if row["tolerance"] is not None:
+        sentences.append(
+            f"Honest gradients may differ by {row['tolerance']:.2g} of their norm: {row['false_alarms']} of "
+            f"{row['honest_checks']} honest checks disagreed, and the liars can bend the mean by "
+            f"{row['free_budget']:.2g} of its norm a step for free."
+        )
+    if row["records_opened"]:
+        sentences.append(f"Private records shown to validators and judges: {row['records_opened']}.")
+    return [" ".join(sentences)]

@@ -182,10 +182,25 @@ class OptimiserConfig(Section):
     params: Params = Field(default_factory=dict, description=PARAMS)
 
 
+class Privacy(Section):
+    """Public data are held by all; private ones are dealt out, and opened to validators and judges only."""
+
+    data: Literal["public", "private"] = Field(
+        default="public", description="Whether all peers hold all records."
+    )
+    partition: Literal["iid", "dirichlet"] = Field(
+        default="iid", description="How private records are dealt out: evenly, or unevenly by class."
+    )
+    alpha: Positive = Field(
+        default=0.5, description="Concentration of the Dirichlet partition: small is uneven, no unit."
+    )
+
+
 class Learning(Section):
     """What is learned."""
 
     dataset: DatasetConfig = Field(default_factory=DatasetConfig, description="The training data.")
+    privacy: Privacy = Field(default_factory=Privacy, description="Who holds which records.")
     model: ModelConfig = Field(default_factory=ModelConfig, description="The model.")
     batch_size: Count = Field(default=32, description="Samples in one gradient.")
     optimiser: OptimiserConfig = Field(default_factory=OptimiserConfig, description="The optimiser.")

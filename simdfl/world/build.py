@@ -17,11 +17,12 @@ from simdfl.crypto.signatures import Keypair
 from simdfl.errors import ProtocolAborted, UserError, unknown_name
 from simdfl.kernel import Environment
 from simdfl.kernel.actor import Life
-from simdfl.learning.data import DATASETS
+from simdfl.learning.data import DATASETS, Dataset
 from simdfl.learning.devices import DEVICES
 from simdfl.learning.gradients import GradientEngine, TrainingDivergedError
 from simdfl.learning.models import MODELS, Model
 from simdfl.learning.optimisers import make_optimiser
+from simdfl.learning.partition import Shards, partition_dirichlet, partition_iid
 from simdfl.learning.schedules import bind
 from simdfl.network import Network
 from simdfl.peers.peer import Messenger, Peer, Seat
@@ -207,7 +208,19 @@ def _make_training(scenario: Scenario, rng: Rng) -> tuple[Training, list[str]]:
     rate = learning_rate(scenario)
     optimiser = make_optimiser(section.optimiser.name, {"learning_rate": rate, **section.optimiser.params})
     params = engine.model.init(rng.stream("initial-weights"))
-    return Training(engine, optimiser, params), [notice] if notice else []
+    shards = make_shards(scenario, dataset, rng)
+    return Training(engine, optimiser, params, shards), [notice] if notice else []
+
+
+def make_shards(scenario: Scenario, dataset: Dataset, rng: Rng) -> Shards | None:
+    """Return who holds which records, or None where all hold all."""
+    section, n = scenario.learning.privacy, scenario.peers.count
+    if section.data == "public":
+        return None
+    stream = rng.stream("shards")
+    if section.partition == "iid":
+        return Shards(dataset, partition_iid(dataset.y_train, n, stream))
+    return Shards(dataset, partition_dirichlet(dataset.y_train, n, section.alpha, stream))
 
 
 def learning_rate(scenario: Scenario) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from simdfl.protocols.parts import ClipSettings
 from simdfl.protocols.training import Training
 from simdfl.scenario import Scenario
 from simdfl.units import ETHER
-from simdfl.world.assurance import derive_deposit, detection_probability
+from simdfl.world.assurance import assumed_liars, derive_deposit, detection_probability
 from simdfl.world.chains import main_profile
 
 if TYPE_CHECKING:
@@ -200,6 +200,7 @@ def make_manifest(scenario: Scenario, training: Training) -> dict[str, Any]:
         "n_parameters": training.n_parameters,
         "dataset": training.engine.dataset.name,
         "dataset_root": training.engine.dataset.merkle_root().hex(),
+        "shard_roots": [] if training.shards is None else [root.hex() for root in training.shards.roots],
         "genesis": training.genesis.digest.hex(),
         "arithmetic": arithmetic_class(training, training.engine.batch_size, scenario.protocol.arithmetic.name),
     }
@@ -223,8 +224,7 @@ def deposit_of(scenario: Scenario) -> int:
         return 0
     if c.cheating_gain_wei is None:
         return c.deposit_wei
-    assumed = (n - 1) // 2 if c.assumed_byzantine is None else c.assumed_byzantine
-    probability = detection_probability(n, assumed, scenario.protocol.validators)
+    probability = detection_probability(n, assumed_liars(scenario), scenario.protocol.validators)
     if not probability:
         raise UserError(
             "contracts.cheating_gain_wei: without validators nobody is caught and no deposit is enough; "
@@ -268,7 +268,7 @@ def deploy(
         **beacon_terms(scenario),
         jury_size=c.jury_size,
         canary_permille=p.canary_permille,
-        shows=p.arithmetic.name == "tolerant",
+        shows=p.arithmetic.name == "tolerant" or scenario.learning.privacy.data == "private",
         probation_steps=c.probation_steps,
         founders=founders,
         assumed_byzantine=c.assumed_byzantine,

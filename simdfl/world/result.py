@@ -14,7 +14,7 @@ Row = dict[str, Any]
 class RunResult:
     """The outcome of one run.
 
-    ``steps``, ``peers``, ``removals``, ``calls`` and ``traffic`` are tidy tables (columns: see
+    ``steps``, ``peers``, ``removals``, ``calls``, ``traffic`` and ``assurance`` are tidy tables (columns: see
     :mod:`simdfl.records.columns`); ``blocks``, ``base_blocks`` (anchors, where the job runs in a channel),
     ``messages`` and ``manifest`` are what an outsider needs to check the run.
     """
@@ -33,6 +33,7 @@ class RunResult:
     removals: list[Row]
     calls: list[Row]
     traffic: list[Row]
+    assurance: list[Row]
     summary: dict[str, Any]
     params: np.ndarray
     manifest: dict[str, Any] = field(default_factory=dict)

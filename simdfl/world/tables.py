@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from contracts_model.registry import Standing
 from simdfl.network import Traffic
 from simdfl.trace import trace_line
+from simdfl.world.assurance import assurance_rows
 from simdfl.world.result import Row, RunResult
 from topologies.measures import measure
 
@@ -48,6 +49,7 @@ def collect_result(world: World, outcome: str) -> RunResult:
         removals=observer.removals,
         calls=call_rows(world),
         traffic=traffic_rows(world),
+        assurance=assurance_rows(world),
         summary=summarise(world, steps),
         params=final.params,
         manifest=world.manifest,
@@ -72,6 +74,7 @@ def peer_rows(world: World) -> list[Row]:
             "down_bps": float(conditions.down_bps[index]),
             "gradients_computed": peer.gradients_computed,
             "validations": peer.validations,
+            "records_opened": getattr(peer, "records_opened", 0),
         }
         row |= {f"{work}_s": peer.spent_s.get(work, 0.0) for work in WORK}
         row |= {f"sent_{name}_bytes": int(values[index]) for name, values in sent.items()}

@@ -335,8 +335,8 @@ class StepLedger(Contract):
         self.sets.add("aggregated", peer)
         self.hashes[(step % self.terms.dispute_window, peer)] = digest
         ctx.emit(self.name, "Aggregated", step=step, part=peer, attempt=attempt, digest=digest)
-        if self._missing_aggregators() == 0:
-            self._end_aggregation(ctx)
+        if self._missing_aggregators() & self.sets.read("committed") == 0:
+            self._end_aggregation(ctx)  # who committed nothing in this step is not waited for
 
     @external
     def eliminate(self, ctx: Context, step: Uint, other: Uint) -> None:

@@ -139,6 +139,10 @@ class Blockchain(Actor):
         if not self._is_valid(transaction) or not self.mempool.add(transaction):
             self.rejected += 1
 
+    def next_nonce(self, sender: bytes) -> int:
+        """Return the nonce of a sender's next transaction, what waits in the mempool included."""
+        return max(self.nonces.get(sender, 0), self.mempool.next_nonce(sender))
+
     def admit(self, transaction: Transaction) -> None:
         """Put a transaction into the mempool without a way over the network: the owner's, whose host this is."""
         self.mempool.add(transaction)

@@ -169,6 +169,7 @@ class ChannelClient(ChainClient):
 
     def resync(self) -> None:
         """Fetch from the first overlay neighbour what one missed while one was down."""
+        self._nonce = self._chain.next_nonce(self.keypair.address)
         neighbour = self._network.neighbours(self.peer)[0]
         for block in self._chain.missed(self.head):
             size = BLOCK_HEADER_BYTES + HASH_BYTES * len(block.receipts)

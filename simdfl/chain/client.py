@@ -143,7 +143,8 @@ class ChainClient:
         return replace(unsigned, signature=signature)
 
     def resync(self) -> None:
-        """Ask for the blocks that one missed while one was down."""
+        """Ask for the blocks that one missed while one was down, and for the own next nonce: calls were lost."""
+        self._nonce = self._chain.next_nonce(self.keypair.address)
         self._network.send(Message("SYNC", self.head, self.peer, None, 8, Traffic.CHAIN), self._network.host)
 
     def _receive(self, step: int, sender: int, message: Message) -> None:

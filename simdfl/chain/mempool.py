@@ -34,6 +34,10 @@ class Mempool:
         pending[transaction.nonce] = (self._arrivals, transaction)
         return True
 
+    def next_nonce(self, sender: bytes) -> int:
+        """Return one more than the highest nonce that waits, or 0."""
+        return max(self._by_sender.get(sender, {}), default=-1) + 1
+
     def pending(self) -> list[Transaction]:
         """Return everything that waits, by arrival."""
         waiting = [entry for pending in self._by_sender.values() for entry in pending.values()]

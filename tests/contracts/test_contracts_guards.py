@@ -151,7 +151,7 @@ def test_a_removed_peer_is_not_in_the_next_roster():
     stage = Stage().until_step(0)
     stage.commit(0, 1, 2, 3, 4)
     stage.deadline()
-    stage.aggregate()  # peer 5 missed its commitment but stays in this step's roster
+    stage.aggregate(0, 1, 2, 3, 4)  # peer 5 missed its commitment; its part is void and not waited for
     stage.reveal(1)
     stage.refuse("not in the roster", 5, "ledger.commit", 1, h(), h(), h())
     stage.refuse("not an active peer", 5, "beacon.deal", 1, stage.prepare(5, 1))

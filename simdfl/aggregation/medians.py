@@ -11,7 +11,7 @@ import numpy as np
 from simdfl.aggregation.clipping import centered_clip
 from simdfl.aggregation.contract import ContextRule, Outcome, RowRule, RuleContext
 from simdfl.aggregation.rows import present_rows, row_weights
-from simdfl.aggregation.span import apply_gram, centred_gram, combine_rows
+from simdfl.aggregation.span import apply_gram, centred_gram, combine_rows, group_means
 from simdfl.errors import UserError
 
 
@@ -124,12 +124,9 @@ class MedianOfMeans(ContextRule):
     def in_context(self, x: np.ndarray, weights: np.ndarray | None, context: RuleContext) -> Outcome:
         """Aggregate x : (n, d) float32; `context.seed` deals the groups."""
         rows = present_rows(x, weights)
-        m = len(rows)
-        k = min(self.k, m)
-        group = np.empty(m, dtype=np.int64)
-        group[context.generator("groups").permutation(m)] = np.arange(m) % k
-        share = (group == np.arange(k)[:, None]) / np.bincount(group, minlength=k)[:, None]
-        return Outcome(GeometricMedian()(share.astype(np.float32) @ rows))
+        k = min(self.k, len(rows))
+        dealt = context.generator("groups").permutation(len(rows))
+        return Outcome(GeometricMedian()(group_means(rows, (dealt[group::k] for group in range(k)))))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy as np
 from simdfl.aggregation.contract import ContextRule, Outcome, Rule, RuleContext, aggregate, needs_root
 from simdfl.aggregation.coordinatewise import check_liars
 from simdfl.aggregation.rows import count_rows
-from simdfl.aggregation.span import clip_factors, nearest_rows, row_norms, squared_distances
+from simdfl.aggregation.span import clip_factors, group_means, nearest_rows, row_norms, squared_distances
 from simdfl.errors import UserError
 
 
@@ -92,9 +92,7 @@ class Bucketing(PreAggregator):
     def prepare(self, rows: np.ndarray, context: RuleContext) -> np.ndarray:
         """Map (m, d) to (ceil(m / size), d); `context.seed` deals the buckets."""
         dealt = context.generator("bucketing").permutation(len(rows))
-        share = np.zeros((self.count_after(len(rows)), len(rows)), dtype=np.float32)
-        share[np.arange(len(rows)) // self.size, dealt] = 1.0
-        return (share / share.sum(axis=1, keepdims=True)) @ rows
+        return group_means(rows, (dealt[at : at + self.size] for at in range(0, len(rows), self.size)))
 
     def count_after(self, n: int) -> int:
         """Return ceil(n / size)."""

@@ -7,6 +7,8 @@ subtraction of large nearly equal numbers is harmless.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 TINY = 1e-30
@@ -36,6 +38,11 @@ def mean_of_rows(rows: np.ndarray, chosen: np.ndarray | slice = slice(None)) -> 
     coefficients = np.zeros(len(rows))
     coefficients[chosen] = 1.0
     return combine_rows(coefficients / coefficients.sum(), rows)
+
+
+def group_means(rows: np.ndarray, groups: Iterable[np.ndarray]) -> np.ndarray:
+    """Return the means (k, d) float32 of groups of rows, each given by its indices."""
+    return np.stack([rows[members].mean(axis=0, dtype=np.float64) for members in groups]).astype(np.float32)
 
 
 def about_centre(rows: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from simdfl.scenario.sections import RuleConfig
 TEXT = (Path(__file__).parents[2] / "docs" / "rules.md").read_text(encoding="utf-8")
 ROWS = {
     cells[0].strip(" `"): cells[-1].strip()
-    for line in TEXT.splitlines()
+    for line in TEXT[: TEXT.index("## How fast")].splitlines()
     if line.startswith("| `") and (cells := re.split(r"(?<!\\)\|", line.strip("|")))
 }
 

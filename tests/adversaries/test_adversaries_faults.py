@@ -147,7 +147,7 @@ def test_groups_that_cannot_be_are_one_sentence(override, sentence):
 def test_a_crashed_peer_of_the_verified_protocol_is_ejected_and_comes_back_on_probation():
     faults = "faults=[{name: crash, count: 1, start_step: 2, params: {return_after_s: 150}}]"
     more = ("contracts.deal_s=22", "contracts.probation_steps=2", "beacon.group=ideal", "beacon.epoch_outputs=4")
-    _, result = run(faults, *more, "protocol.steps=14", protocol="verified")
+    _, result = run(faults, *more, "protocol.steps=24", protocol="verified")
     assert result.completed
     assert [(row["kind"], row["reason"]) for row in result.removals] == [("ejected", "missed deadline: commit")]
     assert [row["standing"] for row in result.peers] == ["active"] * 6

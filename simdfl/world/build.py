@@ -40,7 +40,7 @@ from simdfl.scenario import Scenario
 from simdfl.world.assurance import make_arithmetic
 from simdfl.world.cast import attack_goal, draw_byzantine, make_behaviours
 from simdfl.world.chains import Chains, fund_rewards, main_profile, make_chains
-from simdfl.world.conditions import draw_conditions, draw_overlay
+from simdfl.world.conditions import draw_conditions, draw_overlay, narrow_links
 from simdfl.world.manifest import (
     PEER_BALANCE_WEI,
     chain_profile,
@@ -154,17 +154,17 @@ def build(scenario: Scenario, progress: Progress | None = None) -> World:
         scenario.output.trace == "full",
         progress,
     )
+    behaviours = make_behaviours(scenario, rng, groups, training.engine.dataset.n_classes)
     env = Environment()
     section = scenario.network
     network = Network(
         env,
         overlay,
-        draw_conditions(section, n, rng),
+        narrow_links(draw_conditions(section, n, rng), behaviours),
         rng,
         section.validate_ms * 1e-3,
         scenario.chain.access_latency_ms * 1e-3,
     )
-    behaviours = make_behaviours(scenario, rng, groups, training.engine.dataset.n_classes)
     slowness = _draw_slowness(scenario, rng)
     keypairs = [Keypair.from_seed(rng.key("signing-key", peer)) for peer in range(n)]
     seats = [Seat(env, i, keypairs[i], behaviours[i], device, float(slowness[i]), network) for i in range(n)]

@@ -183,7 +183,7 @@ class Behaviour:
     # ---- messages
 
     def goes_down(self, turn: Turn) -> bool:
-        """Return whether the machine stops at the beginning of this step, in protocols that it can come back to."""
+        """Return whether the machine stops as this step begins, in protocols that it can come back to."""
         return False
 
     def link_factor(self) -> float:

@@ -6,23 +6,23 @@ Peer i repeats, ``steps`` times:
 2. compute the gradient at x_i and step along it;
 3. send x_i to ``fanout`` neighbours drawn at random.
 
-By default models carry the weights of GoSGD, a sum-weight gossip: each peer starts with weight 1; a message takes an
-equal share of its sender's weight along, and a receiver of weight a that merges a model of weight b moves by
-b / (a + b) towards it and keeps a + b. No weight is lost, so that a model counts for as much as went into it although
-nothing is symmetric. The paper sends with probability p to any peer; here a message goes to neighbours after every
-step. With ``merge: age`` the weights are the numbers of local steps in a model, as in gossip learning, and the
-merged model is as old as the oldest. Models that wait together are merged together, by the gossip rule.
+By default models carry the weights of GoSGD, a sum-weight gossip: each peer starts with weight 1; a message
+takes an equal share of its sender's weight along, and a receiver of weight a that merges a model of weight b moves
+by b / (a + b) towards it and keeps a + b. No weight is lost, so that a model counts for as much as went into it
+although nothing is symmetric. The paper sends with probability p to any peer; here a message goes to neighbours
+after every step. With ``merge: age`` the weights are the numbers of local steps in a model, as in gossip learning,
+and the merged model is as old as the oldest. Models that wait together are merged together, by the gossip rule.
 
-Weights and ages are the sender's word; nobody can check them. The pairwise averaging of AD-PSGD, in which both sides
-change at once, is not offered: a message moves its receiver alone.
+Weights and ages are the sender's word; nobody can check them. The pairwise averaging of AD-PSGD, in which both
+sides change at once, is not offered: a message moves its receiver alone.
 
 References
 ----------
 Blot, Picard, Cord, Thome, "Gossip training for deep learning", arXiv 1611.09726, 2016, section 3 (GoSGD).
 Ormándi, Hegedűs, Jelasity, "Gossip learning with linear models on fully distributed data", Concurrency and
 Computation 25(4), 2013, algorithm 1.
-Hegedűs, Danner, Jelasity, "Gossip learning as a decentralized alternative to federated learning", DAIS 2019, section 3
-(merging by age).
+Hegedűs, Danner, Jelasity, "Gossip learning as a decentralized alternative to federated learning", DAIS 2019,
+section 3 (merging by age).
 Lian, Zhang, Zhang, Liu, "Asynchronous decentralized parallel stochastic gradient descent", ICML 2018 (AD-PSGD).
 """
 
@@ -39,7 +39,7 @@ from simdfl.protocols.gossip import GossipJob, GossipPeer
 
 WEIGHT_BYTES = 8
 LEAST_WEIGHT = 1e-300
-"""A peer that only gives would halve its weight to zero after a thousand steps, and could weigh nothing any more."""
+"""A peer that only gives would halve its weight to nothing in a thousand steps."""
 
 
 @dataclass(frozen=True, eq=False)

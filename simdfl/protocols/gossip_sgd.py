@@ -6,11 +6,10 @@ In step k peer i holds x_i and draws the batch xi_i:
 2. x_i' = sum_j w_ij x_j over itself and its neighbours;
 3. x_i = x_i' + the optimiser's step along g_i (for SGD: x_i' - gamma g_i).
 
-That is the paper's order, and the default (``combine_and_adapt``): what is mixed are the models at which gradients
-are taken, so that a peer sends before it computes and the network works meanwhile. In the other order
-(``adapt_then_combine``) a peer first makes its step and then sends and mixes what it reached; a model that was
-just corrupted then goes through the rule before it is used, which is how robust gossip is mostly written.
-Optimiser states are not mixed.
+That is the paper's order, and the default (``combine_and_adapt``): what is mixed are the models at which
+gradients are taken, so that a peer sends before it computes and the network works meanwhile. In the other order
+(``adapt_then_combine``) a peer first makes its step and then sends and mixes what it reached; a gradient then goes
+through the rules within its own step, which is how robust gossip is mostly written. Optimiser states are not mixed.
 
 The sum is the gossip rule's to replace. A peer waits for the neighbours of that step and for nobody else, at most
 ``wait_s``; the weight of one that does not come falls to the peer itself. A crashed or silent neighbour therefore
@@ -18,8 +17,8 @@ costs that wait in every step: without a ledger of who is gone nobody can be tol
 
 References
 ----------
-Lian, Zhang, Zhang, Hsieh, Zhang, Liu, "Can decentralized algorithms outperform centralized algorithms? A case study
-for decentralized parallel stochastic gradient descent", NIPS 2017, algorithm 1 and the remark after it.
+Lian, Zhang, Zhang, Hsieh, Zhang, Liu, "Can decentralized algorithms outperform centralized algorithms? A case
+study for decentralized parallel stochastic gradient descent", NIPS 2017, algorithm 1.
 He, Karimireddy, Jaggi, "Byzantine-robust decentralized learning via ClippedGossip", arXiv 2202.01545, algorithm 1
 (adapt, then combine).
 """

@@ -96,8 +96,8 @@ class Gossip(Section):
     merge: Literal["sum_weight", "age"] = Field(
         default="sum_weight",
         description=(
-            "What an arriving model weighs in async_gossip: a share that its sender gives away (sum_weight), or the "
-            "local steps that went into it (age)."
+            "What an arriving model weighs in async_gossip: a share that its sender gives away (sum_weight), or "
+            "the local steps that went into it (age)."
         ),
     )
     fanout: Count = Field(

@@ -66,15 +66,15 @@ def make_rules(world: World) -> list[GossipRule]:
 def _check_rule(scenario: Scenario, config: RuleConfig) -> None:
     if scenario.protocol.name == "async_gossip" and config.name not in {"mean", *GOSSIP_RULES}:
         raise UserError(
-            f"protocol.rule.name: {config.name!r} needs a whole neighbourhood, but in async_gossip models arrive one "
-            f"by one; use gossip_sgd or one of {', '.join(GOSSIP_RULES)}"
+            f"protocol.rule.name: {config.name!r} needs a whole neighbourhood, but in async_gossip models arrive "
+            f"one by one; use gossip_sgd or one of {', '.join(GOSSIP_RULES)}"
         )
     link: RuleConfig | None = config
     while link is not None:
         if link.name in REMEMBERING:
             raise UserError(
-                f"protocol.rule.name: {link.name!r} remembers rows by number, which a neighbourhood does not keep; "
-                "use a rule without memory such as self_centred_clip"
+                f"protocol.rule.name: {link.name!r} remembers rows by number, which a neighbourhood does not "
+                "keep; use a rule without memory such as self_centred_clip"
             )
         link = link.then
 

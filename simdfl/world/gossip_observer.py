@@ -59,8 +59,8 @@ class _Snapshot:
 class GossipObserver(Observer):
     """An observer of many models.
 
-    Accuracy, loss and attack success are means over the evaluated peers: all honest ones, or 16 drawn once for the
-    run. Each is evaluated when it has made the step, so that peers out of step are compared at equal steps. The
+    Accuracy, loss and attack success are means over the evaluated peers: all honest ones, or 16 drawn once for
+    the run. Each is evaluated when it has made the step, so that peers out of step are compared at equal steps. The
     final model is the mean over the honest peers that made the last step, all of them if nobody did.
     """
 

@@ -7,11 +7,12 @@ Peer i repeats, ``steps`` times:
 3. send x_i to ``fanout`` neighbours drawn at random.
 
 By default models carry the weights of GoSGD, a sum-weight gossip: each peer starts with weight 1; a message
-takes an equal share of its sender's weight along, and a receiver of weight a that merges a model of weight b moves
-by b / (a + b) towards it and keeps a + b. No weight is lost, so that a model counts for as much as went into it
-although nothing is symmetric. The paper sends with probability p to any peer; here a message goes to neighbours
-after every step. With ``merge: age`` the weights are the numbers of local steps in a model, as in gossip learning,
-and the merged model is as old as the oldest. Models that wait together are merged together, by the gossip rule.
+takes an equal share of its sender's weight along, and a receiver of weight a that merges a model of weight b
+moves by b / (a + b) towards it and keeps a + b. No weight is lost, so that a model counts for as much as went
+into it although nothing is symmetric. The paper sends with probability p to any peer; here a message goes to
+neighbours after every step. With ``merge: age`` the weights are the numbers of local steps in a model, as in
+gossip learning, and the merged model is as old as the oldest. Models that wait together are merged together, by
+the gossip rule.
 
 Weights and ages are the sender's word; nobody can check them. The pairwise averaging of AD-PSGD, in which both
 sides change at once, is not offered: a message moves its receiver alone.

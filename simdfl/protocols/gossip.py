@@ -5,8 +5,9 @@ is taken at its own model, on the public batch that it would have in ``all_reduc
 
 A behaviour decides about gradients, but a model is sent. So a Byzantine peer keeps an honest model, which it
 needs to lie well, and *tells* another one: the model that the optimiser would have reached with the crafted
-gradient instead of the right one, from the same start, with an optimiser state in which the crafted gradients pile
-up. A crafted NaN therefore spoils what is told and never the liar's own model, and a liar that stops is honest at once.
+gradient instead of the right one, from the same start, with an optimiser state in which the crafted gradients
+pile up. A crafted NaN therefore spoils what is told and never the liar's own model, and a liar that stops is
+honest at once.
 ``vector_for`` may then tell every neighbour something else. Nobody here can check any of it.
 
 Omniscient attackers see every peer's model as it is at that instant.

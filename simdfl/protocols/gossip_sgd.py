@@ -8,8 +8,9 @@ In step k peer i holds x_i and draws the batch xi_i:
 
 That is the paper's order, and the default (``combine_and_adapt``): what is mixed are the models at which
 gradients are taken, so that a peer sends before it computes and the network works meanwhile. In the other order
-(``adapt_then_combine``) a peer first makes its step and then sends and mixes what it reached; a gradient then goes
-through the rules within its own step, which is how robust gossip is mostly written. Optimiser states are not mixed.
+(``adapt_then_combine``) a peer first makes its step and then sends and mixes what it reached; a gradient then
+goes through the rules within its own step, which is how robust gossip is mostly written. Optimiser states
+are not mixed.
 
 The sum is the gossip rule's to replace. A peer waits for the neighbours of that step and for nobody else, at most
 ``wait_s``; the weight of one that does not come falls to the peer itself. A crashed or silent neighbour therefore

@@ -60,8 +60,8 @@ class GossipObserver(Observer):
     """An observer of many models.
 
     Accuracy, loss and attack success are means over the evaluated peers: all honest ones, or 16 drawn once for
-    the run. Each is evaluated when it has made the step, so that peers out of step are compared at equal steps. The
-    final model is the mean over the honest peers that made the last step, all of them if nobody did.
+    the run. Each is evaluated when it has made the step, so that peers out of step are compared at equal steps.
+    The final model is the mean over the honest peers that made the last step, all of them if nobody did.
     """
 
     def draw_sample(self, rng: np.random.Generator) -> None:

@@ -2,13 +2,12 @@
 
 Run ``python tests/benchmarks/bench_gossip.py [--n 16 64 256] [--batch 32] [--steps 12] [--repeats 3]``.
 
-The run is everything that ``simdfl.run`` does for one ``gossip_sgd`` scenario without attack: peers, messages over links,
-barriers between neighbours, a digest of every model in every step. The baseline is what one would write for the
+The run is everything that ``simdfl.run`` does for one ``gossip_sgd`` scenario without attack: peers, messages over
+links, barriers between neighbours, a digest of every model in every step. The baseline is what one would write for the
 learning alone: all models as one (n, d) array, per step one compiled function that computes all gradients by
 ``vmap`` (or in chunks of 16 lanes), mixes by the faster of a dense product with the mixing matrix and a sum over
 gathered neighbours, and applies the momentum; no network, no digest, no observer. It trains on the run's own
-batches and must end at the run's models, which is checked. Numerics of the run use one thread, as always; the loop
-gets what JAX takes.
+batches and must end at the run's models, which is checked. Both run on one thread.
 
 A rate is peers over the median wall time of a step, compilation and first steps left out.
 """
@@ -22,6 +21,8 @@ import statistics
 import time
 from functools import partial
 from typing import Any
+
+os.environ.update(NPROC="1", OPENBLAS_NUM_THREADS="1")
 
 import jax
 import jax.numpy as jnp

@@ -117,7 +117,9 @@ class Training:
         key = (state.digest, randomness, step)
         if self._announced != key:
             self._announced = key
-            self._handles = [self.request(state.handle, self.batch_seed(randomness, step, peer)) for peer in peers]
+            self._handles = [
+                self.request(state.handle, self.batch_seed(randomness, step, peer)) for peer in peers
+            ]
 
     def ask(self, state: ModelState, seed: bytes, poison: Poison) -> None:
         """Ask for a poisoned gradient that will be read soon, so that it is computed together with others."""

@@ -269,7 +269,7 @@ class VerifiedPeer(Peer):
         """
         terms, output = self.job.terms, turn.step + 2
         secret = self.beacon_duty.secrets.get(output)
-        if not terms.canary_permille or secret is None or not self.behaviour.plants(turn):
+        if not terms.canary_permille or secret is None or output > terms.steps or not self.behaviour.plants(turn):
             return gradient
         if not is_canary(terms.job_digest, output, secret, terms.canary_permille):
             return gradient

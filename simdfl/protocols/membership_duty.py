@@ -34,7 +34,6 @@ class MembershipDuty(Duty):
         self.plan = plan
         self.is_candidate = False
         self._asked: dict[int, list[int]] = defaultdict(list)
-        self._has_crashed = False
         peer.inbox.listen("STATE?", self._serve_digest)
         peer.inbox.listen("STATE!", self._serve_state)
 
@@ -47,8 +46,7 @@ class MembershipDuty(Duty):
         """
         if self.plan.leave_step == record.step:
             self.peer.chain.submit("registry", "leave")
-        if not self._has_crashed and self.peer.behaviour.has_crashed(self.peer.turn(record)):
-            self._has_crashed = True
+        if self.peer.behaviour.goes_down(self.peer.turn(record)):
             yield from self._crash()
             return True
         return False

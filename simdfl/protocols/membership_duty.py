@@ -105,7 +105,7 @@ class MembershipDuty(Duty):
         self.is_candidate = True
         peer.next_epoch = max(history.receivers, default=-1) + 1
         peer.also(peer.beacon_duty.deal_epochs())
-        for step in range(max(history.rosters) + 1, peer.job.terms.steps):
+        for step in range(max(history.rosters) + 1, peer.job.terms.steps + 1):
             opened = peer.inbox.collect("chain:StepOpened", step, 1)
             yield opened | peer.inbox.collect("chain:Aborted", 0, 1)
             if not opened.triggered or peer.index in history.banned:
@@ -117,7 +117,8 @@ class MembershipDuty(Duty):
                 self.is_candidate = False
                 peer.state = state
                 return step
-            yield from self._probe(step, state)
+            if step < peer.job.terms.steps:
+                yield from self._probe(step, state)
         self.is_candidate = False
         return None
 

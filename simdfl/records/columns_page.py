@@ -10,14 +10,13 @@ HEAD = """# Columns
 
 Every column of every table. This page is generated: `python -m simdfl.records.columns_page > docs/columns.md`.
 
-`simdfl.load(folder)` returns the tables of a run's or a sweep's folder as pandas DataFrames by name. Every Parquet
-file carries its provenance, `frame.attrs`: digests, version and the meaning of its columns.
+`simdfl.load(folder)` returns the tables of a run's or a sweep's folder as pandas DataFrames by name. Every
+Parquet file carries its provenance, `frame.attrs`: digests, version and the meaning of its columns.
 """
-RUN = "Every table begins with"
 INTERVALS = (
-    "Then follow the means of the figures of `runs.parquet` over the completed seeds, each with `_low` and `_high`: "
-    "the 95 % interval by Student's t over seeds, empty for a single seed. Shares of runs have theirs by Wilson's "
-    "score (`simdfl/records/intervals.py`)."
+    "Then follow the means of the figures of `runs.parquet` over the completed seeds, each with `_low` "
+    "and `_high`: the 95 % interval by Student's t over seeds, empty for a single seed. Shares of runs have theirs by "
+    "Wilson's score (`simdfl/records/intervals.py`)."
 )
 
 

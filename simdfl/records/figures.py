@@ -19,7 +19,7 @@ OVERHEAD = ("step", "compute", "traffic", "chain", "waiting")
 
 
 def run_figures(result: RunResult) -> Row:
-    """Return the figures of a run by column, see :data:`~simdfl.records.columns.FIGURES`; None where undefined."""
+    """Return the figures of a run, by the names in :data:`~simdfl.records.columns.FIGURES`; None: undefined."""
     removals = result.removals
     banned = [row for row in removals if row["kind"] == "banned"]
     liars = {row["peer"] for row in result.peers if row["byzantine"]}

@@ -107,7 +107,9 @@ def make_plan(sweep: Sweep, tree: Tree, path: Path) -> Plan:
 def _base(sweep: Sweep, tree: Tree, path: Path) -> Tree:
     """Return the scenario that varies as data; messages name the file in which it was written."""
     if not isinstance(sweep.base, str):
-        origins = {key[1:]: origin.inside(("base",)) for key, origin in tree.origins.items() if key[:1] == ("base",)}
+        origins = {
+            key[1:]: origin.inside(("base",)) for key, origin in tree.origins.items() if key[:1] == ("base",)
+        }
         return Tree(_copy(tree.value["base"]), origins)
     where = path.parent / sweep.base
     try:
@@ -232,4 +234,3 @@ def _copy(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _copy(item) for key, item in value.items()}
     return [_copy(item) for item in value] if isinstance(value, list) else value
-

@@ -82,10 +82,10 @@ def _expand_seeds(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     first, count = value.get("first", 1), value.get("count")
-    known = set(value) <= {"first", "count"} and type(first) is type(count) is int
-    if not known or not 0 < count <= MAX_RUNS:
+    known = set(value) <= {"first", "count"} and type(first) is int and type(count) is int
+    if not known or not 0 < int(count or 0) <= MAX_RUNS:
         raise mistake("allowed is a list of whole numbers, or a mapping with first and count")
-    return list(range(first, first + count))
+    return list(range(int(first), int(first) + int(count or 0)))
 
 
 class Sweep(Section):

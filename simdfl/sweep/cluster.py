@@ -93,8 +93,8 @@ def _check_workers(client: Any, scheduler: str) -> None:
     found = {str(answer) for answer in client.run(worker_version, on_error="return").values()}
     if found != {__version__}:
         raise UserError(
-            f"--scheduler {scheduler}: its workers answer {', '.join(sorted(found))} where simdfl {__version__} is "
-            "needed; install it there"
+            f"--scheduler {scheduler}: its workers answer {', '.join(sorted(found))} where simdfl {__version__} "
+            "is needed; install it there"
         )
 
 

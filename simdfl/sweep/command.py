@@ -90,8 +90,8 @@ def _run(plan: Any, folder: Any, done: dict[str, Any], arguments: argparse.Names
     from rich.markup import escape
 
     from simdfl.sweep.cluster import connect
-    from simdfl.sweep.engine import run_missing
     from simdfl.sweep.ending import print_ending, write_tables
+    from simdfl.sweep.engine import run_missing
 
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())  # where a user's own adversary may lie

@@ -42,7 +42,9 @@ def print_ending(plan: Plan, runs: pd.DataFrame, console: Console) -> None:
     points = points_frame(runs, plan.sweep.keys)
     points = points[points["run"] == MAIN]
     shown = {name: heading for name, heading in COLUMNS.items() if name in points}
-    table = Table(title=f"{plan.sweep.name}, means over seeds", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(
+        title=f"{plan.sweep.name}, means over seeds", title_justify="left", box=SIMPLE_HEAD, pad_edge=False
+    )
     for heading in [*plan.sweep.keys, "completed", *shown.values()]:
         table.add_column(heading, justify="right", overflow="fold")
     for row in points.to_dict("records"):

@@ -6,7 +6,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from simdfl.errors import UserError
 from simdfl.scenario.points import Plan, PlannedRun
@@ -35,7 +42,9 @@ def run_missing(
             bar.update(task, advance=1, failed=failed)
             if not console.is_terminal:
                 run = missing[key]
-                console.print(f"point {run.point}, seed {run.seed}, {run.run}: {result['outcome']}", soft_wrap=True)
+                console.print(
+                    f"point {run.point}, seed {run.seed}, {run.run}: {result['outcome']}", soft_wrap=True
+                )
     return results
 
 

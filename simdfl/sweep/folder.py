@@ -50,8 +50,8 @@ class SweepFolder:
             raise UserError(f"{self.path}: is not empty and holds no sweep; choose another folder with --out")
         if json.loads(marker.read_text(encoding="utf-8")).get("sweep_digest") != self._plan.digest:
             raise UserError(
-                f"{self.path}: holds another sweep, or this one before it was changed; choose another folder with "
-                "--out or remove it"
+                f"{self.path}: holds another sweep, or this one before it was changed; choose another folder "
+                "with --out or remove it"
             )
 
     def open(self) -> None:
@@ -90,7 +90,8 @@ class SweepFolder:
         """Keep a finished run; return it as a later reader will find it."""
         text = json.dumps(done, allow_nan=False)
         write_at_once(self._done / f"{key}.json", text.encode())
-        return json.loads(text)  # type: ignore[no-any-return]
+        kept: Done = json.loads(text)
+        return kept
 
 
 def write_at_once(path: Path, content: bytes) -> None:

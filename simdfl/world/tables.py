@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from contracts_model.registry import Standing
 from simdfl.network import Traffic
 from simdfl.trace import trace_line
-from simdfl.world.costs import time_split
 from simdfl.world.assurance import assurance_rows
+from simdfl.world.costs import time_split
 from simdfl.world.result import Row, RunResult
 from topologies.measures import measure
 

@@ -15,8 +15,8 @@ Parquet file carries its provenance, `frame.attrs`: digests, version and the mea
 """
 INTERVALS = (
     "Then follow the means of the figures of `runs.parquet` over the completed seeds, each with `_low` "
-    "and `_high`: the 95 % interval by Student's t over seeds, empty for a single seed. Shares of runs have theirs by "
-    "Wilson's score (`simdfl/records/intervals.py`)."
+    "and `_high`: the 95 % interval by Student's t over seeds, empty for a single seed. Shares of runs have "
+    "theirs by Wilson's score (`simdfl/records/intervals.py`)."
 )
 
 

@@ -20,6 +20,7 @@ topology: {name: complete}
 beacon: {group: ideal}
 network: {uplink_mbps: 100, downlink_mbps: 100}
 learning: {batch_size: 16, evaluate_every: 100}
+contracts: {deal_s: 22}
 """
 RESNET18 = """
 name: resnet18
@@ -80,13 +81,13 @@ def test_the_four_parts_of_a_step_add_up_to_it() -> None:
 
 
 def test_deadlines_too_short_for_the_nominal_size_are_a_mistake() -> None:
-    for nominal, key in ((200_000_000, "aggregate_s"), (20_000_000, "reveal_s")):
-        with pytest.raises(UserError, match=f"contracts.{key}: .* is too short to exchange gradients of"):
+    for nominal, key in ((200_000_000, "aggregate_s"), (30_000_000, "reveal_s")):
+        with pytest.raises(UserError, match=rf"contracts\.{key}: .* is too short to exchange gradients of"):
             build(loads(TEXT, "sizes", [f"learning.nominal_parameters={nominal}"]).scenario)
 
 
 def test_nominal_operations_need_nominal_parameters() -> None:
-    with pytest.raises(UserError, match="learning.nominal_flops: has no meaning alone; add nominal_parameters"):
+    with pytest.raises(UserError, match=r"learning\.nominal_flops: has no meaning alone; add nominal_parameters"):
         loads(TEXT, "sizes", ["learning.nominal_flops=1e9"])
 
 

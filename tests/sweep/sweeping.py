@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from signal import SIGKILL
 
@@ -57,10 +57,8 @@ def started(*words: str, cwd: Path) -> Iterator[subprocess.Popen[str]]:
             yield process
             process.kill()
     finally:
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(process.pid, SIGKILL)
-        except ProcessLookupError:
-            pass
 
 
 def tables(folder: Path) -> dict[str, bytes]:

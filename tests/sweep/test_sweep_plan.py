@@ -111,7 +111,7 @@ def test_a_mistake_is_one_sentence_with_its_line(tmp_path: Path, old: str, new: 
 
 def test_a_mistake_of_the_scenario_names_the_values_that_made_it(tmp_path: Path) -> None:
     text = f"name: x\n{BASE.replace('quick', 'byzantine_30pct')}grid: {{peers.count: [10, 5]}}\n"
-    with pytest.raises(UserError, match=r"byzantine_30pct.yaml:\d+ .* s.yaml sets peers.count=5\)$"):
+    with pytest.raises(UserError, match=r"byzantine_30pct.yaml:\d+ .*s.yaml sets peers.count=5\)$"):
         plan_of(tmp_path, text)
 
 

@@ -20,6 +20,7 @@ from simdfl.learning.optimisers import Optimiser
 from simdfl.learning.partition import BatchOpening, Shards
 from simdfl.learning.poison import Poison, Records
 from simdfl.learning.sampling import batch_indices
+from simdfl.learning.sizes import SizeModel
 from simdfl.memo import Memo
 
 
@@ -69,7 +70,13 @@ class Training:
 
     def state_bytes(self, state: ModelState) -> int:
         """Return the size of a state on the wire: parameters and the optimiser's arrays."""
-        return 4 * self.n_parameters + len(self.optimiser.state_bytes(state.opt_state))
+        sizes = self.sizes
+        return sizes.vector_bytes() + sizes.scaled(len(self.optimiser.state_bytes(state.opt_state)))
+
+    @property
+    def sizes(self) -> SizeModel:
+        """Return what the model counts as on the wire and in simulated time."""
+        return self.engine.sizes
 
     @property
     def layers(self) -> tuple[int, ...]:

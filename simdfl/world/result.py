@@ -14,8 +14,8 @@ Row = dict[str, Any]
 class RunResult:
     """The outcome of one run.
 
-    ``steps``, ``peers``, ``removals``, ``calls``, ``traffic`` and ``assurance`` are tidy tables (columns: see
-    :mod:`simdfl.records.columns`); ``blocks``, ``base_blocks`` (anchors, where the job runs in a channel),
+    ``steps``, ``peers``, ``removals``, ``calls``, ``traffic``, ``assurance`` and ``topology`` are tidy tables
+    (columns: see :mod:`simdfl.records.columns`); ``blocks``, ``base_blocks`` (anchors, where the job runs in a channel),
     ``messages`` and ``manifest`` are what an outsider needs to check the run.
     """
 
@@ -34,6 +34,7 @@ class RunResult:
     calls: list[Row]
     traffic: list[Row]
     assurance: list[Row]
+    topology: list[Row]
     summary: dict[str, Any]
     params: np.ndarray
     manifest: dict[str, Any] = field(default_factory=dict)

@@ -22,6 +22,10 @@ EXIT_USER = 2
 EXIT_INTERRUPTED = 130
 
 
+TRACES = {"full": "output.trace=full", "perfetto": "output.perfetto=true"}
+"""What ``--trace`` stands for."""
+
+
 class Parser(argparse.ArgumentParser):
     """A parser whose complaints are one sentence, like all others."""
 
@@ -48,6 +52,13 @@ def make_parser() -> Parser:
     parser.add_argument("--seed", type=int, help="root seed")
     parser.add_argument("--out", metavar="FOLDER", help="run folder (default: runs/<name>-<seed>)")
     parser.add_argument("--protocol", help="training protocol")
+    parser.add_argument(
+        "--trace",
+        choices=list(TRACES),
+        action="append",
+        default=[],
+        help="also keep all trace events (full), or a timeline for ui.perfetto.dev (perfetto); may be repeated",
+    )
     parser.add_argument("--no-baselines", action="store_true", help="run the scenario alone")
     parser.add_argument("--show", action="store_true", help="print the scenario with every default and stop")
     parser.add_argument("--json-schema", action="store_true", help="print the scenarios' JSON Schema and stop")
@@ -87,7 +98,7 @@ def _main(arguments: argparse.Namespace) -> int:
         raise UserError("no scenario given; try: python -m simdfl.run scenarios/byzantine_30pct.yaml")
     loaded = load(
         arguments.scenario,
-        arguments.overrides,
+        [*arguments.overrides, *[TRACES[trace] for trace in arguments.trace]],
         seed=arguments.seed,
         out=arguments.out,
         protocol=arguments.protocol,

@@ -24,7 +24,7 @@ class ServerPeer(BaselinePeer):
         for step in range(self.job.steps):
             if self.has_crashed(step):
                 return
-            yield from self.compute(step)
+            yield from self.during("COMPUTE", self.compute(step))
             gradient = self.contribution(step)
             message = Message("GRADIENT", step, self.index, gradient, gradient.nbytes, Traffic.GRADIENT)
             self.network.send(message, self.network.host)

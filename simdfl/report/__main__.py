@@ -16,7 +16,7 @@ def make_parser() -> Parser:
     """Return the command line's parser."""
     parser = Parser(
         prog="python -m simdfl.report",
-        description="Write one self-contained HTML page about a run or sweep folder, its figures and data beside.",
+        description="Write one self-contained HTML page about a run or sweep folder.",
     )
     parser.add_argument("folder", nargs="?", help="folder of a run or of a sweep")
     parser.add_argument("--out", metavar="FILE", help="the page (default: FOLDER/report.html)")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
 from simdfl.report.picture import Picture
-from simdfl.report.read import RunFolder
+from simdfl.report.read import RunFolder, each
 from simdfl.report.style import PALETTE, bar_look, canvas, label, legend, line_look
 from simdfl.units import format_bytes
 
@@ -22,7 +24,7 @@ def cost_data(folder: RunFolder) -> pd.DataFrame:
     for run in folder.runs:
         figures, peers = folder.figures(run), folder.of(run, "peers")
         done = max(1, figures["steps"])
-        row = {"run": run, "step_s": figures["step_s"] or 0.0}
+        row: dict[str, Any] = {"run": run, "step_s": figures["step_s"] or 0.0}
         row |= {f"{name}_bytes": figures[f"{name}_bytes"] for name in TRAFFIC}
         row |= {f"{work}_work_s": peers[f"{work}_s"].mean() / done for work in WORK}
         row["waiting_s"] = max(0.0, row["step_s"] - sum(row[f"{work}_work_s"] for work in WORK))
@@ -61,13 +63,13 @@ def overhead_picture(folder: RunFolder) -> Picture:
     said = "; ".join(
         f"{row.run} sends {format_bytes(sum(getattr(row, f'{name}_bytes') for name in TRAFFIC))} and waits "
         f"{row.waiting_s:.3g} s of {row.step_s:.3g} s"
-        for row in data.itertuples()
+        for row in each(data)
     )
     return Picture(
         "overhead",
         "Overhead by component",
-        "What one step costs one peer on average: traffic by class, simulated work by kind, and how much of a step "
-        "is waiting (for messages, blocks and deadlines). Work that runs beside a peer's main life counts as work.",
+        "What a step costs a peer on average: traffic by class, simulated work by kind, and how much of it "
+        "is waiting, for messages, blocks and deadlines. Work beside a peer's main life counts as work.",
         f"Stacked bars, per peer and step: {said}.",
         figure,
         data,
@@ -88,9 +90,9 @@ def bytes_picture(folder: RunFolder, run: str = "main") -> Picture:
     return Picture(
         "bytes",
         "Bytes by class and peer",
-        f"Run {run}, mean over its {done} steps; copies of gossip that a peer passes on count as sent. B marks "
-        f"Byzantine peers.",
-        f"Stacked bars per peer: between {format_bytes(total.min())} and {format_bytes(total.max())} sent a step.",
+        f"Run {run}, mean over its {done} steps; copies of gossip that a peer passes on count as sent. "
+        f"B marks Byzantine peers.",
+        f"Stacked bars: peers send {format_bytes(total.min())} to {format_bytes(total.max())} a step.",
         figure,
         peers[["peer", *columns]],
     )

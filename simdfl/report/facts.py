@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from simdfl.report.cost_figures import TRAFFIC
-from simdfl.report.read import RunFolder
+from simdfl.report.read import RunFolder, each
 from simdfl.units import format_bytes, format_wei
 
 NONE = "–"
@@ -21,7 +22,7 @@ class Sheet:
     name: str
     title: str
     headings: tuple[str, ...]
-    rows: list[tuple[str, ...]]
+    rows: Sequence[tuple[str, ...]]
     numeric: tuple[bool, ...]
     note: str = ""
 
@@ -110,9 +111,11 @@ def cost_sheet(folder: RunFolder) -> Sheet:
         return (name, *[text(values) for values in figures.values()])
 
     rows = [line("simulated time, s", lambda f: NONE if f["step_s"] is None else f"{f['step_s']:.3f}")]
-    for name in TRAFFIC:
-        rows.append(line(f"{name} bytes per peer", lambda f, key=f"{name}_bytes": format_bytes(f[key])))
     rows += [
+        *[
+            line(f"{name} bytes per peer", lambda f, key=f"{name}_bytes": format_bytes(f[key]))
+            for name in TRAFFIC
+        ],
         line("gradients computed", lambda f: f"{f['gradients_per_step']:.2f}"),
         line("of these to validate", lambda f: f"{f['validations_per_step']:.2f}"),
         line("transactions", lambda f: f"{f['transactions']:.1f}"),
@@ -137,7 +140,7 @@ def removals_sheet(folder: RunFolder) -> Sheet:
             NONE if row.reporter < 0 else str(row.reporter),
             format_wei(int(row.slashed_wei)),
         )
-        for row in folder.tables["removals"].itertuples()
+        for row in each(folder.tables["removals"])
     ]
     headings = ("run", "step", "time, s", "peer", "side", "kind", "for what", "reporter", "slashed")
     numeric = (False, True, True, True, False, False, False, True, True)
@@ -166,7 +169,7 @@ def traffic_sheet(folder: RunFolder) -> Sheet:
     """Return the bytes by class of every run."""
     rows = [
         (row.run, row.traffic, format_bytes(row.sent_bytes), format_bytes(row.received_bytes))
-        for row in folder.tables["traffic"].itertuples()
+        for row in each(folder.tables["traffic"])
     ]
     return Sheet(
         "traffic", "Traffic of all peers", ("run", "class", "sent", "received"), rows, (False, False, True, True)
@@ -186,7 +189,7 @@ def assurance_sheet(folder: RunFolder) -> Sheet:
             NONE if pd.isna(row.tolerance) else f"{row.tolerance:.2g}",
             f"{row.records_opened:,}",
         )
-        for row in folder.tables["assurance"].itertuples()
+        for row in each(folder.tables["assurance"])
     ]
     headings = (
         "run",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,11 @@ def read_folder(path: Path) -> RunFolder | SweepFolder:
     if (path / "runs.parquet").exists() and (path / "steps.parquet").exists():
         return SweepFolder(path, _table(path, "runs"), _table(path, "steps"))
     raise UserError(f"{path}: holds neither a run nor a sweep; give a folder that simdfl.run has written")
+
+
+def each(frame: pd.DataFrame) -> Iterator[Any]:
+    """Yield the rows of a table with its columns as attributes."""
+    yield from frame.itertuples(index=False)
 
 
 def _read_run(path: Path) -> RunFolder:

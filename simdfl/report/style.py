@@ -44,7 +44,7 @@ COMPONENTS = (
 WAITING = {"color": "#e4e4e8", "edgecolor": "#9a9aa2", "linewidth": 0.5}
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-SETTINGS: dict[str, Any] = {
+SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "path",
     "svg.hashsalt": "simdfl",
     "figure.dpi": 100,
@@ -63,7 +63,8 @@ SETTINGS: dict[str, Any] = {
 def house_style() -> Iterator[None]:
     """Use the house's look inside a ``with`` block, whatever the user's settings are."""
     with mpl.rc_context(), sns.axes_style("whitegrid", {"grid.color": "#dddddd"}):
-        mpl.rcParams.update(SETTINGS)
+        for key, value in SETTINGS.items():
+            mpl.rcParams[key] = value
         yield
 
 

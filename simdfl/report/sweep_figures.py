@@ -43,8 +43,9 @@ def mean_interval(values: np.ndarray) -> tuple[float, float, float]:
 
 def parameters(source: SweepFolder) -> list[str]:
     """Return the columns that the sweep varied: dotted scenario keys with more than one value, and the runs."""
-    keys = [column for column in source.runs if "." in column and source.runs[column].nunique(dropna=False) > 1]
-    return [*keys, *[column for column in ("run", "protocol") if column in source.runs]]
+    runs, columns = source.runs, [str(column) for column in source.runs]
+    keys = [column for column in columns if "." in column and runs[column].nunique(dropna=False) > 1]
+    return [*keys, *[column for column in ("run", "protocol") if column in columns]]
 
 
 def sweep_pictures(source: SweepFolder) -> list[Picture]:
@@ -109,7 +110,7 @@ def fit_exponent(x: np.ndarray, y: np.ndarray) -> tuple[float, float] | None:
 
 
 def growth_picture(source: SweepFolder, key: str) -> Picture | None:
-    """Return how the costs of a step grow with one numeric parameter; None for names or fewer than three values."""
+    """Return how costs grow with one numeric parameter; None for names or fewer than three values."""
     runs = source.runs
     costs = [cost for cost in COSTS if cost in runs]
     if not pd.api.types.is_numeric_dtype(runs[key]) or runs[key].nunique() < 3 or not costs:

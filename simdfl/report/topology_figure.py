@@ -46,8 +46,8 @@ def topology_picture(folder: RunFolder, run: str = "main") -> Picture | None:
     return Picture(
         "topology",
         "Topology",
-        f"Run {run}, every peer as it stands at the end. Dark lines are short links, light lines long ones; a cross "
-        f"marks a banned peer.",
+        f"Run {run}, every peer as it stands at the end. Dark lines are short links, light lines long ones; "
+        f"a cross marks a banned peer.",
         f"Graph of {len(peers)} peers and {len(links)} links: {counts}.",
         figure,
         links[["peer", "neighbour", "latency_s"]],
@@ -56,7 +56,7 @@ def topology_picture(folder: RunFolder, run: str = "main") -> Picture | None:
 
 def _layout(links: pd.DataFrame, count: int) -> np.ndarray:
     """Return places (n, 2): springs that start from a circle, so that equal overlays look equal."""
-    graph = nx.Graph()
+    graph: nx.Graph[int] = nx.Graph()
     graph.add_nodes_from(range(count))
     graph.add_edges_from(zip(links["peer"], links["neighbour"]))
     circle = nx.circular_layout(graph)

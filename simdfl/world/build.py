@@ -55,6 +55,7 @@ from simdfl.world.membership import count_founders, draw_plans
 from simdfl.world.observer import Observer, Progress
 from simdfl.world.result import RunResult
 from simdfl.world.tables import collect_result
+from simdfl.world.timeline import Timeline, watch_world
 
 CLOSING_BLOCKS = 4
 """Blocks made after the last peer has gone, so that its last transactions are included."""
@@ -77,6 +78,7 @@ class World:
     messages: list[Any]
     notices: list[str]
     job: VerifiedJob | None = None
+    timeline: Timeline | None = None
 
     @property
     def chain(self) -> Blockchain | None:
@@ -173,6 +175,8 @@ def build(scenario: Scenario, progress: Progress | None = None) -> World:
         _add_verified(world, rng, seats)
     else:
         _add_baseline(world, rng, seats)
+    if scenario.output.perfetto:
+        world.timeline = watch_world(world, scenario.output.perfetto_copies)
     observer.goal = attack_goal(behaviours, training.engine.dataset)
     peers: Any = world.peers
     observer.peer_states = lambda peer: peers[peer].state

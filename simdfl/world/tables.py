@@ -58,6 +58,7 @@ def collect_result(world: World, outcome: str) -> RunResult:
         base_blocks=list(world.chains.base.blocks) if world.chains is not None and world.chains.base else [],
         messages=world.messages,
         trace_lines=[trace_line(*pair) for pair in observer.recorder.events],
+        timeline=world.timeline,
     )
 
 

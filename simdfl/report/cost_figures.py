@@ -143,7 +143,12 @@ def gas_picture(folder: RunFolder, run: str = "main") -> Picture | None:
     figure, [axes] = canvas(1, height=1.2 + 0.26 * len(shown))
     names = shown["contract"] + "." + shown["function"]
     bars = axes.barh(names, shown["gas"] / 1e6, color=PALETTE[0], height=0.7)
-    axes.bar_label(bars, [f"{count:,} calls" for count in shown["calls"]], padding=4, fontsize=9)
+    axes.bar_label(
+        bars,
+        [f"{count:,} {'call' if count == 1 else 'calls'}" for count in shown["calls"]],
+        padding=4,
+        fontsize=9,
+    )
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)
     axes.margins(x=0.12)

@@ -58,7 +58,7 @@ def headline(folder: RunFolder) -> list[tuple[str, str]]:
         tiles.append((percent(checked), "of the gradients check others"))
     tiles.append((f"{figures['step_s'] or 0.0:.3g} s", "simulated time of a step"))
     if figures["gas"]:
-        tiles.append((f"{figures['gas']:,.0f}", "gas a step"))
+        tiles.append((f"{figures['gas'] / 1e6:.3g} M", "gas a step"))
     return tiles
 
 

@@ -1,11 +1,11 @@
 """Results on disk that survive ``kill -9``: an append-only file of pure results by content.
 
 A run cannot be frozen, since its peers are generators in the middle of their lives. But it is deterministic: run
-again it makes the same steps, and what took long (gradients, proofs, aggregates) can be read back instead of computed.
-So a checkpoint is this file, and resuming is a quick replay up to where the run was, then going on.
+again it makes the same steps, and what took long (gradients, proofs, aggregates) can be read back, not computed. So
+a checkpoint is this file, and resuming is a quick replay up to where the run was, then going on.
 
 Each record carries a checksum. What follows a damaged record (the torn tail of a killed process) is dropped and
-computed again. The header binds the file to one scenario, version and arithmetic. A key holds *everything* that its
+computed again. The header binds the file to one scenario, version and arithmetic. A key holds *everything* that a
 result depends on, as in :mod:`simdfl.memo`.
 """
 
@@ -100,9 +100,7 @@ class Store(Nothing):
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             self._file.close()
-            raise UserError(
-                f"{self._path}: another run is using it; wait for it, or choose another --out"
-            ) from error
+            raise UserError(f"{self._path}: another run uses it; wait for it, or choose another --out") from error
 
     def _read(self, context: bytes) -> int:
         """Index all whole records; return where they end, 0 for a file without a whole header."""

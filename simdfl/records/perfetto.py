@@ -2,8 +2,8 @@
 
 Chrome's JSON trace format: one process per peer, chain and network; a thread per track; phases, work, uplinks and
 arrivals as complete slices; each drawn copy of a message as a flow from the sender's uplink to its arrival;
-counters for queues. Timestamps are simulated microseconds. Slices of one thread never overlap: what would goes to a
-further lane of its track.
+counters for queues. Timestamps are simulated microseconds. Slices of one thread never overlap: those that would
+take a further lane of their track.
 
 References
 ----------

@@ -56,6 +56,7 @@ class Picture:
     def _render(self, kind: str, metadata: dict[str, None]) -> bytes:
         buffer = io.BytesIO()
         self.figure.savefig(buffer, format=kind, dpi=PNG_DPI, metadata=metadata)
+        self.figure.set_layout_engine("none")  # the places are found; finding them again takes as long as drawing
         return buffer.getvalue()
 
     def data_uri(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -43,6 +44,7 @@ def write_report(folder: Path, page: Path) -> None:
         If there is nothing to report on, or the place cannot be written.
     """
     source = read_folder(folder)
+    _check_place(page)
     with house_style():
         pictures = _pictures(source)
         text = render_page(source, pictures)
@@ -50,6 +52,14 @@ def write_report(folder: Path, page: Path) -> None:
             _write(page, text, pictures)
         except OSError as error:
             raise UserError(f"{page}: cannot be written ({error.strerror}); choose another with --out") from error
+
+
+def _check_place(page: Path) -> None:
+    """Refuse early what could not be written after all the drawing."""
+    if not page.suffix:
+        raise UserError(f"{page}: needs an ending such as .html, as figures go into a folder of the bare name")
+    if page.is_dir() or not page.parent.is_dir() or not os.access(page.parent, os.W_OK):
+        raise UserError(f"{page}: cannot be written there; choose another with --out")
 
 
 def _pictures(source: RunFolder | SweepFolder) -> list[Picture]:
@@ -95,13 +105,11 @@ def _sentence(source: RunFolder) -> str:
 
 def _write(page: Path, text: str, pictures: list[Picture]) -> None:
     """Replace the page and its folder of figures; nothing else beside them is touched."""
-    beside = page.with_suffix("")
-    if beside == page:
-        raise UserError(f"{page}: needs an ending such as .html, as figures go into a folder of the bare name")
-    shutil.rmtree(beside / "figures", ignore_errors=True)
-    (beside / "figures").mkdir(parents=True)
+    figures = page.with_suffix("") / "figures"
+    shutil.rmtree(figures, ignore_errors=True)
+    figures.mkdir(parents=True)
     for picture in pictures:
-        picture.save(beside / "figures")
+        picture.save(figures)
     partial = page.with_name(f".{page.name}.partial")
     partial.write_text(text, encoding="utf-8")
     partial.replace(page)

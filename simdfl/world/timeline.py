@@ -1,8 +1,8 @@
 """What happened when, for a timeline viewer: phases, work, copies of messages, blocks, queues.
 
 It watches from outside through callbacks and schedules nothing, so the run and its trace digest are the same with
-and without it. Copies are thinned evenly when they become too many: at the bound every second is dropped, and from
-then on only every second, fourth, eighth ... is taken.
+and without it. Copies are thinned evenly when they become too many: at the bound every second one is dropped, and
+from then on only every second, fourth, eighth ... is taken.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Results on disk that survive ``kill -9``: an append-only file of pure results by content.
 
 A run cannot be frozen, since its peers are generators in the middle of their lives. But it is deterministic: run
-again it makes the same steps, and what took long (gradients, proofs, aggregates) can be read back, not computed. So
-a checkpoint is this file, and resuming is a quick replay up to where the run was, then going on.
+again it makes the same steps, and what took long (gradients, proofs, aggregates) can be read back, not computed.
+So a checkpoint is this file, and resuming is a quick replay up to where the run was, then going on.
 
 Each record carries a checksum. What follows a damaged record (the torn tail of a killed process) is dropped and
 computed again. The header binds the file to one scenario, version and arithmetic. A key holds *everything* that a

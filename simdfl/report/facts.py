@@ -158,7 +158,7 @@ def calls_sheet(folder: RunFolder) -> Sheet:
             f"{row.gas:,}",
             format_wei(int(row.fee_wei)),
         )
-        for row in folder.of("main", "calls").itertuples()
+        for row in each(folder.of("main", "calls"))
     ]
     headings = ("where", "call", "calls", "reverted", "gas", "fees")
     numeric = (False, False, True, True, True, True)

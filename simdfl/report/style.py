@@ -39,6 +39,8 @@ COMPONENTS = (
     "aggregation",
     "projection",
     "verification",
+    "compute",
+    "traffic",
 )
 """What costs are made of; each looks the same in every figure."""
 WAITING = {"color": "#e4e4e8", "edgecolor": "#9a9aa2", "linewidth": 0.5}

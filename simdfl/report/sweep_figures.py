@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from simdfl.report.cost_figures import stack
 from simdfl.report.facts import NONE, Sheet
 from simdfl.report.picture import Picture
 from simdfl.report.read import SweepFolder
@@ -16,9 +17,13 @@ from simdfl.report.style import canvas, label, legend, line_look
 
 CONFIDENCE = 0.95
 MOST_LINES = 8
+MOST_BARS = 24
+OVERHEADS = ("compute", "traffic", "chain", "waiting")
 COSTS = ("step_s", "gradient_bytes", "control_bytes", "beacon_bytes", "chain_bytes", "gas", "gradients_per_step")
 RESULTS = (
     *COSTS,
+    "byzantine_removed",
+    "honest_banned",
     "accuracy",
     "loss",
     "attack_success",
@@ -42,16 +47,17 @@ def mean_interval(values: np.ndarray) -> tuple[float, float, float]:
 
 
 def parameters(source: SweepFolder) -> list[str]:
-    """Return the columns that the sweep varied: dotted scenario keys with more than one value, and the runs."""
-    runs, columns = source.runs, [str(column) for column in source.runs]
-    keys = [column for column in columns if "." in column and runs[column].nunique(dropna=False) > 1]
+    """Return the columns that tell groups of seeds apart: the varied keys after ``point``, and the runs."""
+    columns = [str(column) for column in source.runs]
+    keys = columns[columns.index("point") + 1 : columns.index("seed")] if "point" in columns else []
     return [*keys, *[column for column in ("run", "protocol") if column in columns]]
 
 
 def sweep_pictures(source: SweepFolder) -> list[Picture]:
     """Return the figures of a sweep."""
     grown = [growth for key in parameters(source) if (growth := growth_picture(source, key)) is not None]
-    return [bands_picture(source), *grown]
+    shares = overhead_picture(source)
+    return [bands_picture(source), *([shares] if shares is not None else []), *grown]
 
 
 def _named_steps(source: SweepFolder) -> pd.DataFrame:
@@ -109,9 +115,36 @@ def fit_exponent(x: np.ndarray, y: np.ndarray) -> tuple[float, float] | None:
     return float(fit.slope), float(half)
 
 
+def overhead_picture(source: SweepFolder) -> Picture | None:
+    """Return what assurance adds to a step of every point, by component; None where no twin was run."""
+    runs = source.runs
+    columns = {f"overhead_{part}_s": part for part in OVERHEADS}
+    if not set(columns) <= set(runs) or runs[list(columns)].isna().all().all():
+        return None
+    keys = [key for key in parameters(source) if key not in ("run", "protocol")]
+    mine = runs[runs["run"] == "main"] if "run" in runs else runs
+    names = mine[keys].astype(str).agg(", ".join, axis=1) if keys else pd.Series("all", mine.index)
+    data = mine.groupby(names, sort=False)[list(columns)].mean().rename_axis("point").reset_index()
+    shown = data.head(MOST_BARS).assign(**{name: data[name].clip(lower=0.0) for name in columns})
+    figure, [axes] = canvas(1, height=1.6 + 0.32 * len(shown))
+    stack(axes, shown, "point", columns)
+    label(axes, "", "s per step beyond the unverified twin", "")
+    legend(axes, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    total = data[list(columns)].sum(axis=1)
+    return Picture(
+        "overhead",
+        "Overhead by component",
+        f"Means over seeds; {', '.join(keys) or 'one point'}. Components below zero, where bytes travel while a "
+        f"peer computes, are drawn as zero.",
+        f"Stacked bars for {len(data)} points: {total.min():.3g} to {total.max():.3g} s a step.",
+        figure,
+        data,
+    )
+
+
 def growth_picture(source: SweepFolder, key: str) -> Picture | None:
     """Return how costs grow with one numeric parameter; None for names or fewer than three values."""
-    runs = source.runs
+    runs = source.runs[source.runs["run"] == "main"] if "run" in source.runs else source.runs
     costs = [cost for cost in COSTS if cost in runs]
     if not pd.api.types.is_numeric_dtype(runs[key]) or runs[key].nunique() < 3 or not costs:
         return None

@@ -115,11 +115,12 @@ def test_the_run_folder_tells_the_overlay_s_links(folder: Path) -> None:
 
 
 def sweep_folder(folder: Path) -> Path:
-    """Write a sweep's tables: three sizes and three seeds, control bytes quadratic in n."""
+    """Write a sweep's tables: three sizes, three seeds, control bytes quadratic in n."""
     rows = [
-        {"run": "main", "protocol": "verified", "seed": seed, "peers.count": n, "accuracy": 0.9 + 0.01 * seed}
-        | {"step_s": 6.0, "control_bytes": 10.0 * n**2}
-        for n in (4, 8, 16)
+        {"point": point, "peers.count": n, "seed": seed, "run": "main", "protocol": "verified"}
+        | {"accuracy": 0.9 + 0.01 * seed, "step_s": 6.0, "control_bytes": 10.0 * n**2}
+        | {f"overhead_{part}_s": 0.5 for part in ("compute", "traffic", "chain", "waiting")}
+        for point, n in enumerate((4, 8, 16))
         for seed in (1, 2, 3)
     ]
     steps = [row | {"step": step, "loss": 1.0 / (step + 1)} for row in rows for step in range(4)]
@@ -138,6 +139,9 @@ def test_a_sweep_gets_bands_and_growth(tmp_path: Path) -> None:
     assert bands["mean"].tolist() == pytest.approx([0.92] * 3)
     assert (bands["low"] < 0.92).all()
     assert (bands["high"] > 0.92).all()
+    overhead = pd.read_csv(figures / "overhead.csv")
+    assert overhead["point"].tolist() == [4, 8, 16]
+    assert (overhead["overhead_chain_s"] == 0.5).all()
     growth = pd.read_csv(figures / "growth-peers-count.csv").set_index("cost")
     assert growth.loc["control_bytes", "exponent"] == pytest.approx(2.0)
     assert "2.00 ± 0.00" in (folder / "report.html").read_text(encoding="utf-8")

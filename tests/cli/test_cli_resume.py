@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from subprocess import Popen
 
+import pytest
 from command_line import QUICK, TIMEOUT_S, run_cli, started
 
 OPTIONS = ("--set", "protocol.steps=9", "--set", "beacon.group=ideal", "--checkpoint-every", "2")
@@ -30,6 +31,7 @@ def run_folder(folder: Path) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in names}
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_to_the_same_digest_and_tables(tmp_path: Path) -> None:
     for name in ("whole", "killed"):
         (tmp_path / name).mkdir()

@@ -8,7 +8,7 @@ distinct bytes, however many peers and contracts ask. :class:`BeaconScheme` deal
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from simdfl.crypto.dleq import prove_possession, verify_possession
 from simdfl.crypto.groups import Group, Point, get_group
@@ -17,8 +17,10 @@ from simdfl.crypto.keys import derive_secret_key, public_key
 from simdfl.crypto.sharing import SHARINGS, Dealing, opening
 from simdfl.errors import CryptoError
 from simdfl.memo import Memo
+from simdfl.store import NOTHING, Nothing
 
 SHARE_LABEL = b"share"
+SECRET_BYTES = 32
 COMMIT_SCHEMES = ("commit_reveal", "randao", "ideal")
 SCHEMES = (*(f"pvss_{name}" for name in SHARINGS if name != "albatross"), "albatross", *COMMIT_SCHEMES)
 
@@ -139,6 +141,7 @@ class BeaconScheme(RandomBeacon):
     def __init__(self, name: str, group: str) -> None:
         super().__init__(name, group)
         self.sharing = SHARINGS[name.removeprefix("pvss_")]
+        self.store: Nothing = NOTHING
         self._verdicts = Memo(1 << 16)
 
     # ---- dealing
@@ -149,7 +152,16 @@ class BeaconScheme(RandomBeacon):
 
     def deal(self, context: bytes, receivers: Sequence[bytes], threshold: int, seed: bytes) -> Dealing:
         """Share secrets to the holders of `receivers`."""
-        return self.sharing.deal(self.group, context, self._keys(receivers), threshold, seed)
+        parts = [context, *receivers, _number(threshold), seed]
+        raw = self.store.get("dealing", parts, lambda: self._deal(context, receivers, threshold, seed))
+        cut = len(raw) - SECRET_BYTES * self.packing(len(receivers), threshold)
+        secrets = [raw[at : at + SECRET_BYTES] for at in range(cut, len(raw), SECRET_BYTES)]
+        return Dealing(raw[:cut], tuple(int.from_bytes(secret, "little") for secret in secrets))
+
+    def _deal(self, context: bytes, receivers: Sequence[bytes], threshold: int, seed: bytes) -> bytes:
+        """Return transcript and secrets of a fresh dealing, one after the other."""
+        dealing = self.sharing.deal(self.group, context, self._keys(receivers), threshold, seed)
+        return dealing.transcript + b"".join(s.to_bytes(SECRET_BYTES, "little") for s in dealing.secrets)
 
     def commitment(self, receivers: int, threshold: int, transcript: bytes, coordinate: int = 0) -> bytes:
         """Return the encoded commitment g^p(-coordinate) inside a transcript."""
@@ -175,7 +187,14 @@ class BeaconScheme(RandomBeacon):
         )
 
     def _verify(self, context: bytes, receivers: Sequence[bytes], threshold: int, transcript: bytes) -> bool:
-        return self.sharing.verify(self.group, context, self._keys(receivers), threshold, transcript)
+        def verdict() -> bool:
+            return self.sharing.verify(self.group, context, self._keys(receivers), threshold, transcript)
+
+        return self._stored("dealing-verdict", [context, *receivers, _number(threshold), transcript], verdict)
+
+    def _stored(self, kind: str, parts: list[bytes], verdict: Callable[[], bool]) -> bool:
+        """Return a verdict, from the store if it is known there."""
+        return self.store.get(kind, parts, lambda: bytes([verdict()])) == b"\x01"
 
     def deal_exponentiations(self, receivers: int, threshold: int) -> float:
         """Return the cost of one dealing, in multiplications of a point."""
@@ -189,12 +208,14 @@ class BeaconScheme(RandomBeacon):
 
     def check_opening(self, context: bytes, commitment: bytes, secret: int) -> bool:
         """Check that g^secret is the commitment, which the dealing's proof binds to its context."""
-        point = self._point(commitment)
-        return (
-            point is not None
-            and 0 <= secret < self.group.order
-            and opening.check_opening(self.group, point, secret)
-        )
+        if not 0 <= secret < self.group.order:
+            return False
+
+        def verdict() -> bool:
+            point = self._point(commitment)
+            return point is not None and opening.check_opening(self.group, point, secret)
+
+        return self._stored("opening", [commitment, secret.to_bytes(SECRET_BYTES, "little")], verdict)
 
     def decrypt_share(
         self,
@@ -229,8 +250,12 @@ class BeaconScheme(RandomBeacon):
             )
         except CryptoError:
             return False
-        key = self._point(receivers[position - 1])
-        return opening.verify_share(self.group, _share_context(context, position), key, encrypted, share)
+        key, bound = receivers[position - 1], _share_context(context, position)
+
+        def verdict() -> bool:
+            return opening.verify_share(self.group, bound, self._point(key), encrypted, share)
+
+        return self._stored("share", [bound, key, self.group.encode(encrypted), share], verdict)
 
     def recover_secret(
         self,
@@ -312,6 +337,10 @@ def make_beacon(name: str, group: str) -> RandomBeacon:
     6
     """
     return CommitScheme(name, group) if name in COMMIT_SCHEMES else BeaconScheme(name, group)
+
+
+def _number(value: int) -> bytes:
+    return value.to_bytes(4, "little")
 
 
 def _share_context(context: bytes, position: int) -> bytes:

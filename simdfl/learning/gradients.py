@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
+from struct import Struct
 
 import jax
 import numpy as np
@@ -35,6 +36,9 @@ from simdfl.learning.models import Model
 from simdfl.learning.poison import Poison, Records
 from simdfl.learning.sampling import batch_indices
 from simdfl.learning.sizes import SizeModel
+from simdfl.store import NOTHING, Nothing
+
+LOSS, SCORE = Struct("<d"), Struct("<dd")
 
 Key = tuple[bytes, bytes, Poison | None]
 
@@ -93,6 +97,7 @@ class GradientEngine:
         self.own_states = own_states
         self.sizes = sizes or own_sizes(model, batch_size)
         self.stats = EngineStats()
+        self.store: Nothing = NOTHING
         self._capacity = max(1, min(memo, memo_bytes // (4 * model.n_parameters)))
         self._n_states = states
         self._states: OrderedDict[bytes, Array] = OrderedDict()
@@ -160,14 +165,19 @@ class GradientEngine:
             return
         self.stats.flushes += 1
         pending, self._pending = self._pending, []
-        for group in self._groups(pending):
+        missing = [slot for slot in pending if not self._is_restored(slot)]
+        for group in self._groups(missing):
             for start in range(0, len(group), self.model.lanes):
                 self._compute(group[start : start + self.model.lanes])
 
     def evaluate(self, params: np.ndarray) -> Evaluation:
         """Return accuracy and loss of parameters (d,) on the test records."""
-        accuracy, loss = kernels.score(self.model, params, *self._test)
-        return Evaluation(float(accuracy), float(loss))
+
+        def score() -> bytes:
+            accuracy, loss = kernels.score(self.model, params, *self._test)
+            return SCORE.pack(float(accuracy), float(loss))
+
+        return Evaluation(*SCORE.unpack(self.store.get("evaluation", [params.tobytes()], score)))
 
     def loss(self, params: np.ndarray, seed: bytes) -> float:
         """Return the mean loss of parameters (d,), registered or not, on the batch named by `seed`."""
@@ -220,6 +230,17 @@ class GradientEngine:
         self._states.move_to_end(state)
         return Slot(self._states[state], state, indices, labels, x)
 
+    def _is_restored(self, slot: Slot) -> bool:
+        """Fill a slot from the store, if a run before this one had computed it."""
+        raw = self.store.find("gradient", slot.content()) if self.store is not NOTHING else None
+        if raw is None:
+            return False
+        [slot.loss] = LOSS.unpack_from(raw)
+        slot.gradient = np.frombuffer(raw, dtype=np.float32, offset=LOSS.size)
+        slot.params = slot.x = None
+        self.stats.computed += 1
+        return True
+
     def _groups(self, pending: list[Slot]) -> Sequence[list[Slot]]:
         """Return what is computed together; slots with records of their own stay among themselves."""
         groups: dict[bytes | None, list[Slot]] = {}
@@ -260,6 +281,7 @@ class GradientEngine:
             slot.gradient = gradients[lane] if full else gradients[lane].copy()
             slot.gradient.setflags(write=False)
             slot.loss = float(losses[lane])
+            self.store.keep("gradient", slot.content(), LOSS.pack(slot.loss) + slot.gradient.tobytes())
             slot.params = slot.x = None
         self.stats.computed += len(slots)
 

@@ -42,6 +42,11 @@ class Slot:
     gradient: np.ndarray | None = None
     loss: float = float("nan")
 
+    def content(self) -> list[bytes]:
+        """Return everything that the gradient depends on but for the engine, as bytes."""
+        own = b"" if self.x is None else self.x.tobytes()
+        return [self.state, self.indices.tobytes(), self.labels.tobytes(), own]
+
 
 class GradientHandle:
     """A gradient that exists when it is read."""

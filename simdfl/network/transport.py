@@ -13,6 +13,7 @@ break by the order of scheduling. A lost packet is sent again one retransmission
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from heapq import heappop, heappush
 from math import inf
 
@@ -33,6 +34,22 @@ MAXIMUM_ROUNDS = 1_000
 
 ARRIVE, COMPLETE, RELAY = 0, 1, 2
 MASK = JITTER_TABLE_SIZE - 1
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A copy on its way: asked to be sent, on the uplink from start to end, its last bit at the target.
+
+    ``arrives_s`` leaves out what waits on the target's downlink before it.
+    """
+
+    message: Message
+    source: int
+    target: int
+    asked_s: float
+    start_s: float
+    end_s: float
+    arrives_s: float
 
 
 class Flood:
@@ -93,6 +110,7 @@ class Transport:
         self.relays: Callable[[int, int, Message], bool] | None = None
         self.transmissions = 0
         self.on_delivery: Callable[[float, int, Message], None] | None = None
+        self.on_copy: Callable[[Copy], None] | None = None
 
     # ---- sending
 
@@ -129,6 +147,10 @@ class Transport:
         self.transmissions += 1
         if self._loss:
             arrival += self._retransmit(source, copies, latency, offset)
+        if self.on_copy is not None:
+            up_s, down_s = (copies.size_bits / bps for bps in (self._up_bps[source], self._down_bps[target]))
+            last_bit_s = arrival + max(up_s, down_s)
+            self.on_copy(Copy(copies.message, source, target, now_s, start, start + up_s, last_bit_s))
         self._sequence += 1
         heappush(self._heap, (arrival, self._sequence, ARRIVE, source, target, copies))
 

@@ -19,6 +19,8 @@ from simdfl.network import Message, Network, Traffic
 from simdfl.peers.behaviour import Behaviour, Turn
 
 Archive = Callable[[Message], None]
+Watch = Callable[[int, str, str, float, float], None]
+"""Called as ``watch(peer, track, name, begin_s, end_s)`` about phases and work of a peer."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ class Peer(Actor):
         self.spent_s: dict[str, float] = defaultdict(float)
         self.gradients_computed = 0
         self.validations = 0
+        self.watch: Watch | None = None
         seat.network.attach(seat.index, self.inbox)
         self.inbox.listen("JUNK", lambda step, sender, message: None)
 
@@ -82,7 +85,17 @@ class Peer(Actor):
     def spend(self, work: str, duration_s: float) -> Any:
         """Work for `duration_s` of simulated time, booked under `work`; to be yielded."""
         self.charge(work, duration_s)
+        if self.watch is not None:
+            self.watch(self.index, "work", work, self.env.now, self.env.now + duration_s)
         return self.env.sleep(duration_s)
+
+    def during(self, phase: str, life: Life) -> Life:
+        """Live through one phase of the protocol and tell who watches when it began and ended."""
+        began_s = self.env.now
+        result = yield from life
+        if self.watch is not None:
+            self.watch(self.index, "phase", phase, began_s, self.env.now)
+        return result
 
     def gradient_s(self, engine: GradientEngine) -> float:
         """Return the simulated duration of one gradient of this peer."""

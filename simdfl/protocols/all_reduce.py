@@ -38,10 +38,10 @@ class AllReducePeer(BaselinePeer):
         for step in range(self.job.steps):
             if self.has_crashed(step):
                 return
-            yield from self.compute(step)
-            yield from self.exchange(step)
-            yield from self.aggregate(step)
-            yield from self.collect(step)
+            yield from self.during("COMPUTE", self.compute(step))
+            yield from self.during("EXCHANGE", self.exchange(step))
+            yield from self.during("AGGREGATE", self.aggregate(step))
+            yield from self.during("UPDATE", self.collect(step))
 
     def exchange(self, step: int) -> Life:
         """EXCHANGE: send part j of one's gradient to aggregator j."""

@@ -24,7 +24,7 @@ class ServerPeer(BaselinePeer):
         for step in range(self.job.steps):
             if self.has_crashed(step):
                 return
-            yield from self.compute(step)
+            yield from self.during("COMPUTE", self.compute(step))
             gradient = self.contribution(step)
             size = self.job.training.sizes.vector_bytes(gradient.size)
             message = Message("GRADIENT", step, self.index, gradient, size, Traffic.GRADIENT)

@@ -20,6 +20,7 @@ from simdfl.crypto.hashing import digest, sha256, xof
 from simdfl.crypto.merkle import merkle_path, merkle_root
 from simdfl.learning.sizes import SizeModel
 from simdfl.memo import Memo
+from simdfl.store import NOTHING, Nothing
 
 FIXED_ONE = float(1 << FIXED_POINT_BITS)
 FIXED_LIMIT = float(1 << 62)
@@ -201,6 +202,7 @@ class PartMath:
         self.settings = settings
         self._capacity = capacity
         self._buffer = np.zeros((0, 0, 0), dtype=np.float32)
+        self.store: Nothing = NOTHING
         self._aggregates = Memo(8)
         self._reports = Memo(16)
         self._vectors = Memo(512)
@@ -216,6 +218,13 @@ class PartMath:
         return self._aggregates.get(key, lambda: self._aggregate(commitments))
 
     def _aggregate(self, commitments: Sequence[Commitment]) -> list[Aggregate]:
+        shape = commitments[0].parts.shape
+        roots = [commitment.root for commitment in commitments]
+        raw = self.store.get("aggregates", roots, lambda: self._clip(commitments).tobytes())
+        return [make_aggregate(row) for row in np.frombuffer(raw, dtype=np.float32).reshape(shape)]
+
+    def _clip(self, commitments: Sequence[Commitment]) -> np.ndarray:
+        """Return all aggregated parts (p, d_part)."""
         n_parts, size = commitments[0].parts.shape
         padded = self._clean_buffer(n_parts, len(commitments), size)
         for row, commitment in enumerate(commitments):
@@ -226,7 +235,7 @@ class PartMath:
         values, _, _ = centered_clip_parts(
             padded, weights, settings.radius, settings.tolerance, settings.iterations
         )
-        return [make_aggregate(row) for row in np.asarray(values)[:n_parts, :size]]
+        return np.ascontiguousarray(np.asarray(values)[:n_parts, :size], dtype=np.float32)
 
     def _clean_buffer(self, n_parts: int, n_rows: int, size: int) -> np.ndarray:
         """Return the padded input (capacity, capacity, bucket), zero outside what is about to be filled.

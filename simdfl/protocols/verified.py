@@ -178,25 +178,25 @@ class VerifiedPeer(Peer):
         yield self.env.sleep(2.0 * self.chain.inclusion_s)
 
     def _live_step(self, step: int) -> Life:
-        randomness = yield from self.beacon(step)
+        randomness = yield from self.during("BEACON", self.beacon(step))
         if step - 1 in self.records and self.records[step - 1].contributors:
-            yield from self.verification_duty.project(step - 1, randomness)
-            yield from self.verification_duty.verify(step - 1)
+            yield from self.during("PROJECT", self.verification_duty.project(step - 1, randomness))
+            yield from self.during("VERIFY", self.verification_duty.verify(step - 1))
             self.update(step - 1)
         record = self._enter_step(step, randomness)
         if (yield from self.membership_duty.act(record)):
             raise Removed("crashed")
         target = dict(self.chain.history.pairs[step]).get(self.index)
         if target is not None:
-            yield from self.validate(step, target)
+            yield from self.during("VALIDATE", self.validate(step, target))
         else:
-            yield from self.compute_and_commit(record)
+            yield from self.during("COMPUTE and COMMIT", self.compute_and_commit(record))
         if step == self.job.terms.steps:
             # Somebody may have fallen silent: without a call after the deadline nobody would get its stake back.
             yield from await_chain(self, "Phase", step + 1, int(Phase.DONE), step + 1, Phase.COMMIT)
             return
-        yield from self.exchange_duty.exchange_and_aggregate(record)
-        yield from self.exchange_duty.lock(record)
+        yield from self.during("EXCHANGE and AGGREGATE", self.exchange_duty.exchange_and_aggregate(record))
+        yield from self.during("LOCK", self.exchange_duty.lock(record))
         self.reveal_duty.reveal(record)
 
     def _enter_step(self, step: int, randomness: bytes) -> StepRecord:

@@ -94,6 +94,11 @@ TABLES: dict[str, dict[str, str]] = {
         "sent_bytes": "bytes sent by all peers",
         "received_bytes": "bytes received by all peers",
     },
+    "topology": {
+        "peer": "one end of the overlay link, the lower index",
+        "neighbour": "the other end",
+        "latency_s": "one-way latency of the link without jitter, s",
+    },
 }
 
 SWEEP_COLUMNS = {

@@ -23,6 +23,7 @@ from simdfl import __version__
 from simdfl.errors import UserError
 from simdfl.records.archive import block_records, message_records, write_lines
 from simdfl.records.columns import RUN_COLUMNS, TABLES
+from simdfl.records.perfetto import write_timeline
 from simdfl.scenario import Loaded, show
 from simdfl.world.result import RunResult
 
@@ -114,6 +115,9 @@ def _write_all(folder: Path, loaded: Loaded, results: dict[str, RunResult], text
         if main.base_blocks:
             write_lines(folder / "base_chain.jsonl.gz", block_records(main.base_blocks))
         write_lines(folder / "messages.jsonl.gz", message_records(main.messages))
+    for name, result in results.items():
+        if result.timeline is not None:
+            write_timeline(folder / f"perfetto-{name}.json.gz", result.timeline)
     if main.trace_lines:
         (folder / "trace.txt").write_text("\n".join(main.trace_lines) + "\n")
     (folder / MARKER).write_text(

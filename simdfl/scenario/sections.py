@@ -336,4 +336,8 @@ class Output(Section):
     trace: Literal["digest", "full"] = Field(
         default="digest", description="Keep the trace's digest, or all of it."
     )
+    perfetto: bool = Field(default=False, description="Write a timeline that ui.perfetto.dev opens.")
+    perfetto_copies: Count = Field(
+        default=5000, description="Copies of each class of bytes drawn in the timeline at most; evenly thinned."
+    )
     messages: bool = Field(default=True, description="Archive signed messages and transcripts for the audit.")

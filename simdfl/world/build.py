@@ -12,7 +12,7 @@ import numpy as np
 from contracts_model import Withheld
 from simdfl.aggregation import GOSSIP_RULES, make_rule
 from simdfl.chain.blockchain import Blockchain
-from simdfl.crypto.beacon import make_beacon
+from simdfl.crypto.beacon import BeaconScheme, make_beacon
 from simdfl.crypto.signatures import Keypair
 from simdfl.errors import ProtocolAborted, UserError, unknown_name
 from simdfl.kernel import Environment
@@ -38,6 +38,7 @@ from simdfl.protocols.trusted_dealer import TrustedDealer
 from simdfl.protocols.verified import VerifiedPeer
 from simdfl.rng import Rng
 from simdfl.scenario import Scenario
+from simdfl.store import NOTHING, Nothing
 from simdfl.world.assurance import make_arithmetic
 from simdfl.world.cast import attack_goal, draw_byzantine, make_behaviours
 from simdfl.world.chains import Chains, fund_rewards, main_profile, make_chains
@@ -58,6 +59,7 @@ from simdfl.world.membership import count_founders, draw_plans
 from simdfl.world.observer import Observer, Progress
 from simdfl.world.result import RunResult
 from simdfl.world.tables import collect_result
+from simdfl.world.timeline import Timeline, watch_world
 
 CLOSING_BLOCKS = 4
 """Blocks made after the last peer has gone, so that its last transactions are included."""
@@ -86,6 +88,7 @@ class World:
     messages: list[Any]
     notices: list[str]
     job: VerifiedJob | None = None
+    timeline: Timeline | None = None
 
     @property
     def chain(self) -> Blockchain | None:
@@ -130,7 +133,7 @@ class World:
         raise ProtocolAborted(f"no progress for {patience_s:.0f} simulated seconds", last)
 
 
-def build(scenario: Scenario, progress: Progress | None = None) -> World:
+def build(scenario: Scenario, progress: Progress | None = None, store: Nothing = NOTHING) -> World:
     """Assemble a run.
 
     Parameters
@@ -139,6 +142,8 @@ def build(scenario: Scenario, progress: Progress | None = None) -> World:
         A validated scenario.
     progress : callable, optional
         See :class:`~simdfl.world.observer.Observer`.
+    store : Store, optional
+        Where expensive results are kept and read back, see :mod:`simdfl.store`.
 
     Raises
     ------
@@ -170,13 +175,17 @@ def build(scenario: Scenario, progress: Progress | None = None) -> World:
     slowness = _draw_slowness(scenario, rng)
     keypairs = [Keypair.from_seed(rng.key("signing-key", peer)) for peer in range(n)]
     seats = [Seat(env, i, keypairs[i], behaviours[i], device, float(slowness[i]), network) for i in range(n)]
+    training.engine.store = store
     world = World(scenario, env, network, training, [], honest, observer, {}, None, [], [], notices)
     if scenario.protocol.name in ("verified", "btard"):
         _add_verified(world, rng, seats)
+        _use_store(world, store)
     elif scenario.protocol.name in GOSSIP_PROTOCOLS:
         add_gossip(world, rng, seats)
     else:
         _add_baseline(world, rng, seats)
+    if scenario.output.perfetto:
+        world.timeline = watch_world(world, scenario.output.perfetto_copies)
     observer.goal = attack_goal(behaviours, training.engine.dataset)
     peers: Any = world.peers
     observer.peer_states = lambda peer: peers[peer].state
@@ -198,6 +207,14 @@ def _make_observer(
     if isinstance(observer, GossipObserver):
         observer.draw_sample(rng.stream("evaluated-peers"))
     return observer
+
+
+def _use_store(world: World, store: Nothing) -> None:
+    """Let aggregation and beacon of a verified job read back what an earlier process computed."""
+    assert world.job is not None
+    world.job.math.store = store
+    if isinstance(world.job.scheme, BeaconScheme):
+        world.job.scheme.store = store
 
 
 def _shelf(where: str, name: str, shelf: dict[str, Any]) -> Any:

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from simdfl.world.timeline import Timeline
+
 Row = dict[str, Any]
 
 
@@ -14,9 +16,9 @@ Row = dict[str, Any]
 class RunResult:
     """The outcome of one run.
 
-    ``steps``, ``peers``, ``removals``, ``calls``, ``traffic`` and ``assurance`` are tidy tables (columns: see
-    :mod:`simdfl.records.columns`); ``blocks``, ``base_blocks`` (anchors, where the job runs in a channel),
-    ``messages`` and ``manifest`` are what an outsider needs to check the run.
+    ``steps``, ``peers``, ``removals``, ``calls``, ``traffic``, ``assurance`` and ``topology`` are tidy tables
+    (columns: see :mod:`simdfl.records.columns`); ``blocks``, ``base_blocks`` (anchors, where the job runs in a
+    channel), ``messages`` and ``manifest`` are what an outsider needs to check the run.
     """
 
     name: str
@@ -34,6 +36,7 @@ class RunResult:
     calls: list[Row]
     traffic: list[Row]
     assurance: list[Row]
+    topology: list[Row]
     summary: dict[str, Any]
     params: np.ndarray
     manifest: dict[str, Any] = field(default_factory=dict)
@@ -41,6 +44,7 @@ class RunResult:
     base_blocks: list[Any] = field(default_factory=list)
     messages: list[Any] = field(default_factory=list)
     trace_lines: list[str] = field(default_factory=list)
+    timeline: Timeline | None = None
 
     @property
     def completed(self) -> bool:

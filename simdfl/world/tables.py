@@ -50,6 +50,7 @@ def collect_result(world: World, outcome: str) -> RunResult:
         calls=call_rows(world),
         traffic=traffic_rows(world),
         assurance=assurance_rows(world),
+        topology=topology_rows(world),
         summary=summarise(world, steps),
         params=final.params,
         manifest=world.manifest,
@@ -57,6 +58,7 @@ def collect_result(world: World, outcome: str) -> RunResult:
         base_blocks=list(world.chains.base.blocks) if world.chains is not None and world.chains.base else [],
         messages=world.messages,
         trace_lines=[trace_line(*pair) for pair in observer.recorder.events],
+        timeline=world.timeline,
     )
 
 
@@ -123,6 +125,13 @@ def traffic_rows(world: World) -> list[Row]:
         }
         for traffic in Traffic
     ]
+
+
+def topology_rows(world: World) -> list[Row]:
+    """Return one row per overlay link."""
+    one_way_s = world.network.conditions.one_way_s
+    links = sorted((min(link), max(link)) for link in world.network.overlay.edges)
+    return [{"peer": a, "neighbour": b, "latency_s": one_way_s(a, b)} for a, b in links]
 
 
 def summarise(world: World, steps: list[Row]) -> dict[str, Any]:

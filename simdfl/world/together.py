@@ -16,12 +16,15 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import connection
 from typing import Any
 
+from rich import progress as rich_progress
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from simdfl.errors import UserError
 from simdfl.scenario import Scenario
+from simdfl.store import NOTHING
 from simdfl.world.build import build
+from simdfl.world.progress import Progress
 from simdfl.world.result import RunResult
 
 REPORT_EVERY = 25
@@ -45,15 +48,21 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _run_one(name: str, scenario: Scenario) -> RunResult:
+def _run_one(name: str, scenario: Scenario, progress: Progress | None) -> RunResult:
+    store = NOTHING if progress is None else progress.open(name, scenario)
+
     def report(step: int, now_s: float, accuracy: float | None, removed: int) -> None:
         _channel.put((name, step + 1, now_s, accuracy, removed))
+        if progress is not None and (step + 1) % progress.every == 0:
+            store.flush()
 
-    return build(scenario, report).run()
+    return build(scenario, report, store).run()
 
 
-def run_together(scenarios: dict[str, Scenario], console: Console) -> dict[str, RunResult]:
-    """Run all scenarios and return their results in the same order.
+def run_together(
+    scenarios: dict[str, Scenario], console: Console, progress: Progress | None = None
+) -> dict[str, RunResult]:
+    """Run all scenarios and return their results in the same order; with `progress` they can be resumed.
 
     Raises
     ------
@@ -65,7 +74,7 @@ def run_together(scenarios: dict[str, Scenario], console: Console) -> dict[str, 
     channel = context.Queue()
     pool = ProcessPoolExecutor(workers, context, _start_worker, (channel,))
     try:
-        futures = _submit(pool, scenarios)
+        futures = _submit(pool, scenarios, progress)
         _follow(futures, scenarios, channel, console)
         return {name: future.result() for name, future in futures.items()}
     except BaseException as error:
@@ -81,11 +90,13 @@ def run_together(scenarios: dict[str, Scenario], console: Console) -> dict[str, 
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _submit(pool: ProcessPoolExecutor, scenarios: dict[str, Scenario]) -> dict[str, Future[RunResult]]:
+def _submit(
+    pool: ProcessPoolExecutor, scenarios: dict[str, Scenario], progress: Progress | None
+) -> dict[str, Future[RunResult]]:
     """Start all runs; their processes inherit a blocked SIGINT, as a terminal sends it to them too."""
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        return {name: pool.submit(_run_one, name, scenario) for name, scenario in scenarios.items()}
+        return {name: pool.submit(_run_one, name, scenario, progress) for name, scenario in scenarios.items()}
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
@@ -94,7 +105,7 @@ def _follow(
     futures: dict[str, Future[RunResult]], scenarios: dict[str, Scenario], channel: Any, console: Console
 ) -> None:
     """Show progress until all are done; stop at the first failure."""
-    bars = Progress(
+    bars = rich_progress.Progress(
         TextColumn("{task.description:<12}"),
         BarColumn(bar_width=30),
         TextColumn("step {task.completed:.0f}/{task.total:.0f} {task.fields[news]}"),
@@ -114,7 +125,7 @@ def _follow(
         _show_news(channel, bars, tasks, console)
 
 
-def _show_news(channel: Any, bars: Progress, tasks: dict[str, TaskID], console: Console) -> None:
+def _show_news(channel: Any, bars: rich_progress.Progress, tasks: dict[str, TaskID], console: Console) -> None:
     news: dict[str, str] = {}
     try:
         while True:

@@ -1,0 +1,1 @@
+"""Every attack against every protocol that it concerns: ``python -m simdfl.matrix``."""

@@ -9,6 +9,7 @@ takes one step more; ``tests/protocols/test_protocol_statistics.py`` holds whole
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from itertools import product
 from pathlib import Path
 
@@ -26,7 +27,7 @@ LAG_STEPS = 1
 
 
 def compute(trials: int, seed: int, cache: Path) -> pd.DataFrame:
-    """Return one row per m and trial: the steps until the last ban, and the chain's expectation.
+    """Return how many jobs took how many steps until the last ban, by m, and the chain's expectation.
 
     Parameters
     ----------
@@ -37,16 +38,13 @@ def compute(trials: int, seed: int, cache: Path) -> pd.DataFrame:
     cache : Path
         Not used: nothing here takes long.
     """
-    return pd.DataFrame(
-        {
-            "validators": m,
-            "trial": trial,
-            "steps": last_ban(m, f"{seed}/{trial}") + LAG_STEPS,
-            "expected": expected_steps(m) + LAG_STEPS,
-        }
-        for m in VALIDATORS
-        for trial in range(trials)
-    )
+    rows = []
+    for m in VALIDATORS:
+        counts = Counter(last_ban(m, f"{seed}/{trial}") + LAG_STEPS for trial in range(trials))
+        expected = expected_steps(m) + LAG_STEPS
+        common = {"validators": m, "expected": expected}
+        rows += [{**common, "steps": steps, "jobs": jobs} for steps, jobs in counts.items()]
+    return pd.DataFrame(rows).sort_values(["validators", "steps"], ignore_index=True)
 
 
 def last_ban(m: int, name: str) -> int:
@@ -63,8 +61,8 @@ def last_ban(m: int, name: str) -> int:
 def expected_steps(m: int, n: int = N, b: int = B) -> float:
     """Return the expected number of draws until the last of b liars among n is caught.
 
-    A Markov chain on the number k of liars that are left, E_k = (1 + sum_{c > 0} P_k(c) E_{k - c}) / (1 - P_k(0)),
-    where c pairs of one draw are an honest validator and a liar.
+    A Markov chain on the number k of liars that are left: E_k is
+    (1 + sum_{c > 0} P_k(c) E_{k - c}) / (1 - P_k(0)), where c pairs of one draw are an honest validator and a liar.
 
     >>> round(expected_steps(1), 2), round(expected_steps(2), 2)
     (37.07, 18.27)
@@ -94,13 +92,15 @@ def draw(table: pd.DataFrame) -> Figure:
     """Return the figure: the share of jobs in which an attacker is still left, by step."""
     figure = Figure(figsize=(5.2, 3.0), layout="constrained")
     axes = figure.subplots()
-    for m, rows in table.groupby("validators"):
-        style = VALIDATORS.index(int(m))
-        steps = np.sort(rows["steps"].to_numpy())
-        left = 1.0 - np.arange(1, len(steps) + 1) / len(steps)
-        mean, expected = steps.mean(), float(rows["expected"].iloc[0])
+    for style, m in enumerate(VALIDATORS):
+        rows = table[table["validators"] == m]
+        steps, jobs = rows["steps"].to_numpy(), rows["jobs"].to_numpy()
+        left = 1.0 - np.cumsum(jobs) / jobs.sum()
+        mean, expected = float(steps @ jobs) / jobs.sum(), float(rows["expected"].iloc[0])
         label = f"m = {m}: mean {mean:.1f}, expected {expected:.1f}"
-        axes.step(steps, left, where="post", color=SHADES[style], dashes=DASHES[style] or (None, None), label=label)
+        axes.step(
+            steps, left, where="post", color=SHADES[style], dashes=DASHES[style] or (None, None), label=label
+        )
         axes.axvline(expected, color=SHADES[style], lw=0.8, ls=":")
     axes.set(xlabel="attacked steps", ylabel="jobs with an attacker left", xlim=(0, 120), ylim=(0, 1.02))
     axes.legend(frameon=False)

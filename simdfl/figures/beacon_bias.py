@@ -1,9 +1,9 @@
 """How much a coalition can bend the draw of validators, by what happens to withheld secrets.
 
 One of n = 16 peers validates (m = 1), b = 7 are Byzantine. Wanted is the probability that in a step an honest
-validator looks at a Byzantine target. Three sources stand side by side: the formula, draws by the contracts' own
-function over the outcomes that a coalition may choose from, and whole protocol runs with ``bias_beacon``, of which
-the tosses count that were begun while the whole coalition was seated.
+validator looks at a Byzantine target. Three sources stand side by side: the formula, draws by the contracts'
+own function over the outcomes that a coalition may choose from, and whole protocol runs with ``bias_beacon``, of
+which the tosses count that were begun while the whole coalition was seated.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def measure(scenario: Scenario) -> dict[str, Any]:
     """Run the protocol once; return in how many tosses an honest validator got a Byzantine target."""
     world = build(scenario)
     world.run()
-    hits = [exposed for exposed in _tosses(world)]
+    hits = list(_tosses(world))
     return {"hits": sum(hits), "trials": len(hits)}
 
 
@@ -136,13 +136,21 @@ def draw(table: pd.DataFrame) -> Figure:
         x = [place + offset for place in range(len(rows))]
         spread = None if source == "formula" else [rows["rate"] - rows["low"], rows["high"] - rows["rate"]]
         axes.errorbar(
-            x, rows["rate"], spread, fmt=marker, ms=14 if marker == "_" else 5, color=shade, capsize=3, label=source
+            x,
+            rows["rate"],
+            spread,
+            fmt=marker,
+            ms=14 if marker == "_" else 5,
+            color=shade,
+            capsize=3,
+            label=source,
         )
         if source == "protocol":
             for at, rate in zip(x, rows["rate"]):
                 axes.annotate(f"{100 * rate:.1f} %", (at, rate), (9, -3), textcoords="offset points", fontsize=8)
     axes.set_xticks([place + 0.14 for place in range(3)])
-    axes.set_xticklabels([f"{scheme}\n(withheld secrets {what})" for scheme, what in SCHEMES.items()])
+    axes.set_xticklabels([f"{scheme}\n({what})" for scheme, what in SCHEMES.items()])
+    axes.set_xlabel("beacon (what becomes of a withheld secret)")
     axes.set(ylabel="P(honest validator, Byzantine target)", ylim=(-0.015, 0.36), xlim=(-0.35, 2.75))
     axes.grid(axis="x", visible=False)
     axes.legend(frameon=False, loc="upper right")

@@ -1,4 +1,4 @@
-"""Accuracy over the steps under the strongest attack, by defence: ``scenarios/attack_table.yaml`` and its baselines.
+"""Accuracy over the steps under attack, by defence: ``scenarios/attack_table.yaml`` and its baselines.
 
 The dataset and the model are whatever the scenario names; nothing here depends on them.
 """

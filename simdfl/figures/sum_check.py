@@ -102,6 +102,8 @@ def draw(table: pd.DataFrame) -> Figure:
             rows["shift"], rows["expected"], color=SHADES[style], dashes=DASHES[style] or (None, None), lw=1.0
         )
         axes.plot(rows["shift"], rows["flagged"], MARKERS[style], color=SHADES[style], ms=4, label=f"K = {count}")
-    axes.set(xscale="log", xlabel="shift, in units of the clipping radius", ylabel="P(V2 flags it)", ylim=(-0.03, 1.03))
+    axes.set(
+        xscale="log", xlabel="shift, in units of the clipping radius", ylabel="P(V2 flags it)", ylim=(-0.03, 1.03)
+    )
     axes.legend(frameon=False, title="projections")
     return figure

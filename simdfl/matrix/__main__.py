@@ -19,7 +19,7 @@ def make_parser() -> argparse.ArgumentParser:
     """Return the command line's parser."""
     parser = Parser(
         prog="python -m simdfl.matrix",
-        description="Run every attack and fault against every protocol that it concerns; write table and picture.",
+        description="Run every attack and fault against every protocol that it concerns.",
     )
     parser.add_argument("scenario", nargs="?", default="scenarios/matrix.yaml", help="scenario file (YAML)")
     parser.add_argument("--attacks", nargs="+", default=[], help="attacks and faults (default: the whole shelf)")
@@ -53,7 +53,9 @@ def _main(arguments: argparse.Namespace) -> None:
 
     cells = plan(arguments.scenario, arguments.attacks, arguments.protocols, arguments.seed)
     if not cells:
-        raise UserError("none of these attacks concerns any of these protocols; name others or leave one option out")
+        raise UserError(
+            "none of these attacks concerns any of these protocols; name others or leave one option out"
+        )
     runs = {key_of(run): run for cell in cells for run in (cell.scenario, cell.twin)}
     seed = cells[0].scenario.seed
     folder = Path(arguments.out or Path("runs") / f"matrix-{seed}")

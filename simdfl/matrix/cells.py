@@ -1,7 +1,7 @@
 """The cells of the matrix: which runs it takes, and what is measured in each.
 
-A cell is one attack against one protocol. Its attack-free twin is the same scenario without the attackers; twins that
-are the same run are run once.
+A cell is one attack against one protocol. Its attack-free twin is the same scenario without the attackers; twins
+that are the same run are run once.
 """
 
 from __future__ import annotations
@@ -85,7 +85,10 @@ def _cast(path: str | Path, attack: str, params: str) -> list[str]:
         return [f"adversaries.0.name={attack}", f"adversaries.0.params={params}"]
     group = load(path).scenario.adversaries[0]
     size = f"{group.size_key}: {getattr(group, group.size_key)}"
-    return ["adversaries=[]", f"faults=[{{name: {attack}, {size}, start_step: {group.start_step}, params: {params}}}]"]
+    return [
+        "adversaries=[]",
+        f"faults=[{{name: {attack}, {size}, start_step: {group.start_step}, params: {params}}}]",
+    ]
 
 
 def _runs(path: str | Path, overrides: Sequence[str], seed: int | None) -> dict[str, Scenario]:
@@ -120,7 +123,9 @@ def measure(scenario: Scenario) -> dict[str, Any]:
 def caught_by(result: RunResult, byzantine: bool) -> str:
     """Return for what peers were removed, with counts: ``failed validation 3``."""
     reasons = Counter(row["reason"] for row in result.removals if row["byzantine"] == byzantine)
-    return "; ".join(f"{reason} {count}" for reason, count in sorted(reasons.items(), key=lambda r: (-r[1], r[0])))
+    return "; ".join(
+        f"{reason} {count}" for reason, count in sorted(reasons.items(), key=lambda r: (-r[1], r[0]))
+    )
 
 
 def _count(result: RunResult, kind: str) -> int:

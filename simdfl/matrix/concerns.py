@@ -1,8 +1,9 @@
-"""Which attack concerns which protocol: one that asks for the decisions by which the attack lies.
+"""Which attack concerns which protocol: one that asks for the decisions that it lies in.
 
-An attack is a set of decisions that it makes otherwise than an honest peer (:class:`~simdfl.peers.behaviour.Behaviour`).
-A protocol asks its peers for some decisions and not for others. So nothing is listed by attack here; the one table
-says what each protocol asks for, and a test holds it against what running protocols do ask for.
+An attack is a set of decisions that it makes otherwise than an honest
+:class:`~simdfl.peers.behaviour.Behaviour`. A protocol asks its peers for some decisions and not for others. So
+nothing is listed by attack here; the one table says what each protocol asks for, and a test holds it against what
+running protocols do ask for.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ ASKS: dict[str, set[str]] = {
     "all_reduce": TRAINING | PARTS,
     "parameter_server": TRAINING,
     "gossip_sgd": TRAINING | {"vector_for", "sends_part"},
-    "async_gossip": TRAINING | {"vector_for"},
+    "async_gossip": TRAINING | {"vector_for", "sends_part"},
 }
 """What a protocol asks its peers for."""
 

@@ -20,7 +20,9 @@ def heatmap_png(table: pd.DataFrame) -> bytes:
     lost = 100.0 * table.pivot(index="attack", columns="protocol", values="accuracy_loss")
     lost = lost.reindex(index=attacks, columns=protocols)
     with mpl.rc_context({"font.size": 7.0}):
-        figure = Figure(figsize=(1.6 + 0.75 * len(protocols), 1.2 + ROW_INCHES * len(attacks)), layout="constrained")
+        figure = Figure(
+            figsize=(1.6 + 0.75 * len(protocols), 1.2 + ROW_INCHES * len(attacks)), layout="constrained"
+        )
         axes = figure.subplots()
         sns.heatmap(
             lost,

@@ -17,7 +17,7 @@ COLUMNS = {
     "setting": "what was changed for this attack and its twin",
     "outcome": "completed, or why the protocol gave the job up",
     "caught_by": "for what Byzantine peers were removed, with counts",
-    "last_removed_after": "steps from the first attacked one to that in which the last attacker went; empty if one is left",
+    "last_removed_after": "steps from the first attacked one until the last attacker went; empty if one is left",
     "byzantine_left": "Byzantine peers never removed",
     "honest_removed_for": "for what honest peers were removed, with counts",
     "honest_banned": "honest peers banned (slashed)",
@@ -60,7 +60,9 @@ def _row(cell: Cell, attacked: Mapping[str, Any], twin: Mapping[str, Any]) -> di
 
 def markdown(table: pd.DataFrame) -> str:
     """Return the matrix as Markdown: who catches what, for protocols that catch; then what everything costs."""
-    sections = [_caught(table[table["protocol"] == name], name) for name in VERIFYING if name in set(table["protocol"])]
+    sections = [
+        _caught(table[table["protocol"] == name], name) for name in VERIFYING if name in set(table["protocol"])
+    ]
     return "\n\n".join([*sections, _losses(table), _settings(table)]) + "\n"
 
 
@@ -73,7 +75,9 @@ def _caught(rows: pd.DataFrame, name: str) -> str:
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for row in rows.to_dict("records"):
-        gone = f"{row['last_removed_after']:.0f}" if row["last_removed_after"] == row["last_removed_after"] else ""
+        gone = (
+            f"{row['last_removed_after']:.0f}" if row["last_removed_after"] == row["last_removed_after"] else ""
+        )
         gone = gone or (f"{row['byzantine_left']} left" if row["kind"] == "attack" else "")
         cells = (
             f"`{row['attack']}`",
@@ -115,7 +119,12 @@ def _points(loss: float) -> str:
 
 def _settings(table: pd.DataFrame) -> str:
     """Return what was changed for which attack, and why."""
-    lines = ["## Settings", "", "| attack | setting, also of its twin | parameters | why |", "| --- | --- | --- | --- |"]
+    lines = [
+        "## Settings",
+        "",
+        "| attack | setting, also of its twin | parameters | why |",
+        "| --- | --- | --- | --- |",
+    ]
     for attack in dict.fromkeys(table["attack"]):
         setting = setting_of(attack)
         if setting.reason:

@@ -16,7 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from simdfl.errors import UserError
 from simdfl.world.together import guard
@@ -25,7 +32,12 @@ Result = dict[str, Any]
 
 
 def run_jobs(
-    work: Callable[[Any], Result], jobs: Mapping[str, Any], folder: Path, console: Console, title: str, workers: int = 0
+    work: Callable[[Any], Result],
+    jobs: Mapping[str, Any],
+    folder: Path,
+    console: Console,
+    title: str,
+    workers: int = 0,
 ) -> dict[str, Result]:
     """Return ``work(job)`` of every job by its key, from the folder where it is there already.
 
@@ -84,7 +96,9 @@ def _run_missing(
         for process in list((pool._processes or {}).values()):
             process.terminate()
         if isinstance(error, BrokenProcessPool):
-            raise UserError(f"{title}: a run was ended by the system; start again to go on where it was") from error
+            raise UserError(
+                f"{title}: a run was ended by the system; start again to go on where it was"
+            ) from error
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

@@ -61,8 +61,8 @@ def last_ban(m: int, name: str) -> int:
 def expected_steps(m: int, n: int = N, b: int = B) -> float:
     """Return the expected number of draws until the last of b liars among n is caught.
 
-    A Markov chain on the number k of liars that are left: E_k is
-    (1 + sum_{c > 0} P_k(c) E_{k - c}) / (1 - P_k(0)), where c pairs of one draw are an honest validator and a liar.
+    A Markov chain on the number k of liars left: with P_k(c) the probability that c pairs of one draw are
+    an honest validator and a liar, E_k = (1 + sum_{c > 0} P_k(c) E_{k - c}) / (1 - P_k(0)).
 
     >>> round(expected_steps(1), 2), round(expected_steps(2), 2)
     (37.07, 18.27)

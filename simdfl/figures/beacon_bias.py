@@ -151,7 +151,7 @@ def draw(table: pd.DataFrame) -> Figure:
     axes.set_xticks([place + 0.14 for place in range(3)])
     axes.set_xticklabels([f"{scheme}\n({what})" for scheme, what in SCHEMES.items()])
     axes.set_xlabel("beacon (what becomes of a withheld secret)")
-    axes.set(ylabel="P(honest validator, Byzantine target)", ylim=(-0.015, 0.36), xlim=(-0.35, 2.75))
+    axes.set(ylabel="chance that a liar is checked", ylim=(-0.015, 0.36), xlim=(-0.35, 2.75))
     axes.grid(axis="x", visible=False)
     axes.legend(frameon=False, loc="upper right")
     return figure

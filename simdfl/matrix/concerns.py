@@ -22,8 +22,8 @@ CHECKS = {
 }
 MEMBERSHIP = {"returns", "evades", "joins_in", "down_s"}
 BLOCKS = {"relays", "includes", "front_runs", "spam"}
-TOSS = {"reveals", "holds_back", "opens"}
-SHARING = {"deals_late", "transcript", "disputes", "opened_share"}
+TOSS = {"deals_late", "transcript", "reveals", "holds_back", "opens"}
+SHARING = {"disputes", "opened_share"}
 
 ASKS: dict[str, set[str]] = {
     "verified": TRAINING | PARTS | CHECKS | MEMBERSHIP | BLOCKS | TOSS | SHARING | {"anchors"},

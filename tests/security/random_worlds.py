@@ -24,7 +24,7 @@ learning: {dataset: {name: synthetic, params: {n_train: 200, n_test: 50, dim: 4,
   model: {name: logistic}, batch_size: 4, evaluate_every: 100}
 output: {messages: false}
 """
-SCHEMES = ("pvss_ldei", "pvss_scrape", "pvss_schoenmakers", "albatross", "commit_reveal", "randao")
+SCHEMES = ("pvss_ldei", "pvss_scrape", "pvss_schoenmakers", "albatross", "commit_reveal", "randao", "ideal")
 BLOCK_TIMES_S = (1, 2, 4, 12)
 JOINERS = {"sybil_join"}
 """They take a place that must be left free at the start."""

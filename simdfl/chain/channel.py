@@ -171,9 +171,8 @@ class ChannelClient(ChainClient):
             vote = Message("VOTE", number, self.peer, message.content.hash, VOTE_BYTES, Traffic.CHAIN)
             self._network.send(vote, leader)
 
-    def resync(self) -> None:
-        """Fetch from the first overlay neighbour what one missed while one was down."""
-        self._nonce = self._chain.next_nonce(self.keypair.address)
+    def _fetch(self) -> None:
+        """Fetch the certified blocks after one's head from the first overlay neighbour."""
         neighbour = self._network.neighbours(self.peer)[0]
         for block in self._chain.missed(self.head):
             size = BLOCK_HEADER_BYTES + HASH_BYTES * len(block.receipts)

@@ -154,6 +154,7 @@ class ChannelClient(ChainClient):
     _chain: PeerChannel
 
     def _listen(self) -> None:
+        self._fetched = 0
         self._chain.clients[self.peer] = self
         self._inbox.listen("TX", lambda step, sender, message: self._chain.hear(self.peer, message.content))
         self._inbox.listen("PROPOSAL", self._vote)
@@ -172,8 +173,10 @@ class ChannelClient(ChainClient):
             self._network.send(vote, leader)
 
     def _fetch(self) -> None:
-        """Fetch the certified blocks after one's head from the first overlay neighbour."""
-        neighbour = self._network.neighbours(self.peer)[0]
+        """Fetch the certified blocks after one's head from an overlay neighbour, the next one every time."""
+        neighbours = self._network.neighbours(self.peer)
+        neighbour = neighbours[self._fetched % len(neighbours)]
+        self._fetched += 1
         for block in self._chain.missed(self.head):
             size = BLOCK_HEADER_BYTES + HASH_BYTES * len(block.receipts)
             copy = Message("CERTIFICATE", block.number, neighbour, block, size, Traffic.CHAIN)

@@ -153,9 +153,14 @@ class ChainClient:
         self._network.send(Message("SYNC", self.head, self.peer, None, 8, Traffic.CHAIN), self._network.host)
 
     def _fetch_after(self, head: int) -> None:
-        """Ask for the block after `head` if it is still missing."""
+        """Ask for the block after `head` as long as it is missing."""
         if self.head == head and not self._network.is_down(self.peer):
             self._fetch()
+            self._later(self.inclusion_s, head)
+
+    def _later(self, wait_s: float, head: int) -> None:
+        env = self._chain.env
+        env.at(env.now + wait_s, lambda: self._fetch_after(head))
 
     def _receive(self, step: int, sender: int, message: Message) -> None:
         """Act on blocks in the order of the chain: one that overtook another waits, and asks for it after a while."""
@@ -165,8 +170,8 @@ class ChainClient:
         while self._early and self._chain.before(first := min(self._early)) <= self.head:
             self._act_on(self._early.pop(first))
         if self._early and self._asked_after != self.head:
-            head = self._asked_after = self.head
-            self._chain.env.at(self._chain.env.now + self.block_time_s, lambda: self._fetch_after(head))
+            self._asked_after = self.head
+            self._later(self.block_time_s, self.head)
 
     def _act_on(self, block: Block) -> None:
         """Take the events of a block."""

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import pytest
+from found import FOUND, found_scenario
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from invariants import examine
@@ -60,17 +61,9 @@ def test_the_worlds_cover_what_a_job_can_be() -> None:
         assert any(words in overrides for overrides in drawn), words
 
 
-# ---- what random worlds have found, kept small
+# ---- what random worlds have found
 
 
-@pytest.mark.parametrize(
-    ("seed", "found"),
-    [
-        (10, "a crash in the closing step left everybody waiting for ever"),
-        (124, "an honest canary was slashed, as its lot was not open when the judges voted"),
-        (180, "blocks that overtook each other made a peer miss that the aggregation had started again"),
-        (25, "a part equal to its aggregate overflowed a division"),
-    ],
-)
-def test_what_was_found_once_stays_away(seed: int, found: str) -> None:
-    assert violations(seed) == [], found
+@pytest.mark.parametrize("what", FOUND)
+def test_what_was_found_once_stays_away(what: str) -> None:
+    assert examine(found_scenario(what))[0] == []

@@ -163,7 +163,7 @@ class ChainClient:
         env.at(env.now + wait_s, lambda: self._fetch_after(head))
 
     def _receive(self, step: int, sender: int, message: Message) -> None:
-        """Act on blocks in the order of the chain; for one that was overtaken the others wait, and it is asked for."""
+        """Act on blocks in the order of the chain; they wait for one that is late, which is asked for in time."""
         block: Block = message.content
         if block.number > self.head:
             self._early[block.number] = block

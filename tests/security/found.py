@@ -72,6 +72,17 @@ FOUND: dict[str, tuple[int, tuple[str, ...]]] = {
             "adversaries=[{name: wrong_batch, count: 2, start_step: 1}]",
         ),
     ),
+    "a proposer of the channel crashed between proposal and certificate, and no block was ever made again": (
+        299,
+        (
+            *("peers.count=9", "protocol.steps=8", "protocol.validators=1", "protocol.canary_permille=500"),
+            *("protocol.anchoring={policy: dispute}", "learning.privacy={data: private}"),
+            *("beacon.scheme=albatross", "chain.block_time_s=12", "contracts.deal_s=14", "contracts.jury_size=3"),
+            *("network.loss=0.3", "network.latency_ms=100", "contracts.probation_steps=1"),
+            "adversaries=[{name: ipm_optimised, count: 1, start_step: 3}]",
+            *("faults=[{count: 1, start_step: 4, name: crash}]", "membership=[{count: 1, join_step: 5}]"),
+        ),
+    ),
     "who came back asked a neighbour that was down itself for the blocks it had missed, and nobody else": (
         794,
         (

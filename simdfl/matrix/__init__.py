@@ -1,1 +1,0 @@
-"""Every attack against every protocol that it concerns: ``python -m simdfl.matrix``."""

@@ -1,6 +1,15 @@
 """simdfl: a simulator of verifiable, Byzantine-tolerant decentralised federated learning."""
 
+from __future__ import annotations
+
 import os
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
 
 # The size of XLA's thread pool changes the bits of its results on a CPU; one thread makes a run the same on
 # every machine of one kind, and processes, not threads, use the other cores. Read when jax is first imported.
@@ -10,3 +19,17 @@ os.environ.setdefault("NPROC", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 __version__ = "0.1.0"
+
+
+def load(folder: str | Path) -> dict[str, pd.DataFrame]:
+    """Return the tables of a run's or a sweep's folder by name, such as ``runs`` and ``steps``.
+
+    Pandas is imported here, when it is needed. ``docs/columns.md`` documents every column.
+
+    Raises
+    ------
+    UserError
+        If the folder holds no tables.
+    """
+    tables: dict[str, pd.DataFrame] = import_module("simdfl.records.reading").load(folder)
+    return tables

@@ -68,6 +68,10 @@ class ContractEvent:
     fields: str
 
 
+BARRIERS = {"Exchange", "Final", "StepOpened"}
+"""Events that let a step go on: all commitments, all aggregates, or the beacon's output are there."""
+
+
 def event_json(fields: dict[str, Any]) -> str:
     """Return event fields as canonical JSON; bytes in hexadecimal."""
     plain = {key: value.hex() if isinstance(value, bytes) else value for key, value in fields.items()}
@@ -115,6 +119,8 @@ class Blockchain(Actor):
         self.base_fee_wei = profile.base_fee_wei
         self.rejected = 0
         self.fees_wei = 0
+        self.barriers_s: list[tuple[float, float]] = []
+        self._arrived_s: dict[bytes, float] = {}
         self.history = ChainHistory()
         self.on_block: list[Callable[[Block], None]] = []
         self.proposers: ProposerPolicy | None = None
@@ -136,7 +142,7 @@ class Blockchain(Actor):
     def _receive(self, step: int, sender: int, message: Message) -> None:
         """Admit a transaction to the mempool if its signature and calldata are right."""
         transaction: Transaction = message.content
-        if not self._is_valid(transaction) or not self.mempool.add(transaction):
+        if not self._is_valid(transaction) or not self._pool(transaction):
             self.rejected += 1
 
     def next_nonce(self, sender: bytes) -> int:
@@ -145,7 +151,12 @@ class Blockchain(Actor):
 
     def admit(self, transaction: Transaction) -> None:
         """Put a transaction into the mempool without a way over the network: the owner's, whose host this is."""
-        self.mempool.add(transaction)
+        self._pool(transaction)
+
+    def _pool(self, transaction: Transaction) -> bool:
+        """Add a transaction to the mempool; return whether it is new there."""
+        self._arrived_s.setdefault(transaction.signature, self.env.now)
+        return self.mempool.add(transaction)
 
     def _is_valid(self, transaction: Transaction) -> bool:
         try:
@@ -167,6 +178,7 @@ class Blockchain(Actor):
     def _produce(self, number: int) -> None:
         timestamp_s = int(self.env.now)
         receipts = self._execute(number, timestamp_s)
+        self._note_barriers(receipts)
         events: tuple[Event, ...] = tuple(event for receipt in receipts for event in receipt.events)
         gas_used = sum(receipt.gas_used for receipt in receipts)
         parent = self.blocks[-1].hash if self.blocks else self.chain_id
@@ -203,6 +215,14 @@ class Blockchain(Actor):
             receipts.append(receipt)
         self.mempool.remove_included(self.nonces)
         return receipts
+
+    def _note_barriers(self, receipts: Sequence[Receipt]) -> None:
+        """Note how long every call that ended a phase of a step waited here until peers may act on it."""
+        depth_s = self.profile.finality_blocks * self.profile.block_time_s
+        for receipt in receipts:
+            arrived_s = self._arrived_s.pop(receipt.signature, self.env.now)
+            if any(event.name in BARRIERS for event in receipt.events):
+                self.barriers_s.append((self.env.now, self.env.now - arrived_s + depth_s))
 
     def _propose(self, number: int) -> None:
         """Draw who makes this block, and let it add what it wants to run first."""

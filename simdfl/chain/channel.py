@@ -79,7 +79,7 @@ class PeerChannel(Blockchain):
         if transaction.signature not in self._heard[peer]:
             self._heard[peer].add(transaction.signature)
             if transaction.nonce >= self.nonces.get(transaction.call.sender, 0) and self._is_valid(transaction):
-                self.mempool.add(transaction)
+                self._pool(transaction)
 
     # ---- rounds
 

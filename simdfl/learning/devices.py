@@ -19,8 +19,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from simdfl.learning.models import Model
-
 
 @dataclass(frozen=True)
 class DeviceProfile:
@@ -46,9 +44,9 @@ class DeviceProfile:
     verify_s: float
     hash_bytes_per_s: float
 
-    def gradient_s(self, model: Model, batch: int) -> float:
-        """Return the simulated duration of one gradient over `batch` samples."""
-        return model.flops_per_sample * batch / self.flops_per_s
+    def work_s(self, flops: float) -> float:
+        """Return the simulated duration of so many operations."""
+        return flops / self.flops_per_s
 
     def hash_s(self, size_bytes: int) -> float:
         """Return the simulated duration of hashing `size_bytes`."""

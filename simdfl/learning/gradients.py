@@ -34,6 +34,7 @@ from simdfl.learning.handles import EngineStats, Evaluation, GradientHandle, Slo
 from simdfl.learning.models import Model
 from simdfl.learning.poison import Poison, Records
 from simdfl.learning.sampling import batch_indices
+from simdfl.learning.sizes import SizeModel
 
 Key = tuple[bytes, bytes, Poison | None]
 
@@ -64,6 +65,8 @@ class GradientEngine:
         peers train one model). True: one executable for K batches at K states (gossip learning), about 30 %
         slower for dense models but with full lanes when no two peers share a state. The two need not agree
         in their last bits, therefore the choice is fixed for a run.
+    sizes : SizeModel, optional
+        What gradients count as on the wire and in simulated time; the model's own sizes, if not given.
 
     Raises
     ------
@@ -81,12 +84,14 @@ class GradientEngine:
         memo_bytes: int = 2**27,
         states: int = 256,
         own_states: bool = False,
+        sizes: SizeModel | None = None,
     ) -> None:
         _check(model, dataset, batch_size, memo, states)
         self.model = model
         self.dataset = dataset
         self.batch_size = batch_size
         self.own_states = own_states
+        self.sizes = sizes or own_sizes(model, batch_size)
         self.stats = EngineStats()
         self._capacity = max(1, min(memo, memo_bytes // (4 * model.n_parameters)))
         self._n_states = states
@@ -257,6 +262,24 @@ class GradientEngine:
             slot.loss = float(losses[lane])
             slot.params = slot.x = None
         self.stats.computed += len(slots)
+
+
+def own_sizes(model: Model, batch_size: int) -> SizeModel:
+    """Return the sizes of a model as it is."""
+    d = model.n_parameters
+    return SizeModel(d, d, model.flops_per_sample * batch_size)
+
+
+def nominal_sizes(
+    model: Model, batch_size: int, parameters: int, flops_per_sample: float | None = None
+) -> SizeModel:
+    """Return the sizes of a model with so many parameters, for which `model` stands in.
+
+    Where its operations are not given they grow with the parameters, as in a dense model.
+    """
+    d = model.n_parameters
+    flops = model.flops_per_sample * (parameters / d) if flops_per_sample is None else flops_per_sample
+    return SizeModel(d, parameters, flops * batch_size)
 
 
 def _touch(cache: OrderedDict, key: object, capacity: int) -> None:

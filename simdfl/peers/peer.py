@@ -86,7 +86,7 @@ class Peer(Actor):
 
     def gradient_s(self, engine: GradientEngine) -> float:
         """Return the simulated duration of one gradient of this peer."""
-        return self.slowness * self.device.gradient_s(engine.model, engine.batch_size)
+        return self.slowness * self.device.work_s(engine.sizes.gradient_flops)
 
     def compute_gradient(self, engine: GradientEngine, turn: Turn) -> Life:
         """Spend the time that the own gradient takes, as long as the behaviour makes it."""

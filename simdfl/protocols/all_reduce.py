@@ -48,10 +48,11 @@ class AllReducePeer(BaselinePeer):
         n = self.job.n_peers
         gradient = self.contribution(step)
         parts = split_parts(gradient, n)
+        size = self.job.training.sizes.part_bytes(n, parts.shape[1])
         turn = self.turn(step)
         for owner in range(n):
             if owner == self.index or self.behaviour.sends_part(turn, owner):
-                part = Message("PART", step, self.index, parts[owner], parts[owner].nbytes, Traffic.GRADIENT)
+                part = Message("PART", step, self.index, parts[owner], size, Traffic.GRADIENT)
                 self.network.send(part, owner)
         yield self.inbox.collect("PART", step, n, self.env.now + self.job.wait_s)
 
@@ -59,13 +60,16 @@ class AllReducePeer(BaselinePeer):
         """AGGREGATE one's own part over whatever arrived and send it to all."""
         n = self.job.n_peers
         arrived = {peer: message.content for peer, message in self.inbox.peek("PART", step).items()}
-        yield self.spend("aggregation", sum(part.size for part in arrived.values()) / self.device.flops_per_s)
+        sizes = self.job.training.sizes
+        added = sum(sizes.part_entries(n, part.size) for part in arrived.values())
+        yield self.spend("aggregation", self.device.work_s(added))
         turn = self.turn(step)
         root = self.job.root(self.state, step)
         own_root = None if root is None else split_parts(root, n)[self.index]
         values = self.behaviour.aggregate(turn, self._session.aggregate(step, arrived, n, own_root))
         aggregate = make_aggregate(admissible(values))
-        message = Message("VALUE", step, self.index, aggregate, aggregate.values.nbytes, Traffic.GRADIENT)
+        size = sizes.part_bytes(n, aggregate.values.size)
+        message = Message("VALUE", step, self.index, aggregate, size, Traffic.GRADIENT)
         for peer in range(self.job.n_peers):
             if peer == self.index or self.behaviour.sends_aggregate(turn, peer):
                 self.network.send(message, peer)

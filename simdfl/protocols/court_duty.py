@@ -86,7 +86,8 @@ class CourtDuty(Duty):
         if batch is not None:
             peer.records_opened += len(batch.leaves) * readers
         own = peer.own_commitments[record.step]
-        size = own.parts.nbytes * job.arithmetic.shows + (batch.size_bytes if batch is not None else 0)
+        gradient_bytes = len(own.parts) * own.part_bytes(job.training.sizes)
+        size = gradient_bytes * job.arithmetic.shows + (batch.size_bytes if batch is not None else 0)
         return Shown(own, batch, size)
 
     def _accept(self, record: StepRecord, target: int, shown: Shown) -> Commitment | None:
@@ -160,7 +161,7 @@ class CourtDuty(Duty):
     def _open_parts(self, case: dict[str, Any], record: StepRecord) -> None:
         whose = [case["target"]] if case["kind"] == Kind.REPORT else record.contributors
         content = {who: record.commitments[who] for who in whose if who in record.commitments}
-        size = 4 * sum(commitment.parts.shape[1] for commitment in content.values())
+        size = sum(commitment.part_bytes(self.peer.job.training.sizes) for commitment in content.values())
         self._gossip_opening(case, content, size)
 
     def _open_gradient(self, case: dict[str, Any], record: StepRecord) -> None:
@@ -172,7 +173,7 @@ class CourtDuty(Duty):
             self._gossip_opening(case, shown, shown.size_bytes)
         elif case["kind"] == Kind.COMPUTATION and case["accuser"] == peer.index and peer.job.arithmetic.shows:
             recomputed = peer.behaviour.recomputed(case, self.judge.reference(record, case["target"]))
-            self._gossip_opening(case, recomputed, recomputed.nbytes)
+            self._gossip_opening(case, recomputed, peer.job.training.sizes.vector_bytes(recomputed.size))
 
     def _gossip_opening(self, case: dict[str, Any], content: Any, size: int) -> None:
         opening = Message("OPENING", case["case"], self.peer.index, content, size, Traffic.CONTROL)
@@ -194,7 +195,7 @@ class CourtDuty(Duty):
     def recomputation_s(self, record: StepRecord) -> float:
         """Return the simulated duration of recomputing somebody's gradient, its hashes and its report."""
         peer = self.peer
-        hashing_s = peer.device.hash_s(4 * peer.job.training.n_parameters)
+        hashing_s = peer.device.hash_s(peer.job.training.sizes.vector_bytes())
         projecting_s = peer.verification_duty.projection_s(len(record.roster), record)
         return peer.gradient_s(peer.job.training.engine) + hashing_s + projecting_s
 

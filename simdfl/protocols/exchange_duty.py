@@ -65,7 +65,7 @@ class ExchangeDuty(Duty):
         for position, owner in enumerate(record.roster):
             if owner == self.peer.index or self.peer.behaviour.sends_part(turn, owner):
                 content = (commitment, position)
-                size = commitment.part_bytes
+                size = commitment.part_bytes(self.peer.job.training.sizes)
                 part = Message("PART", record.step, self.peer.index, content, size, Traffic.GRADIENT)
                 self.peer.network.send(part, owner)
 
@@ -80,7 +80,7 @@ class ExchangeDuty(Duty):
                 return
         position = record.position(self.peer.index)
         missing = [peer for peer in record.contributors if not self._has_part(record, peer, position)]
-        size = 4 * self.peer.job.training.n_parameters // len(record.roster) * len(record.contributors)
+        size = self.peer.job.training.sizes.vector_bytes() // len(record.roster) * len(record.contributors)
         yield self.peer.spend(
             "hash", self.peer.device.hash_s(size) + len(record.contributors) * self.peer.device.verify_s
         )
@@ -106,7 +106,7 @@ class ExchangeDuty(Duty):
     def aggregation_s(self, record: StepRecord) -> float:
         """Gram matrix and a few passes over the contributions of one part."""
         contributors = len(record.contributors)
-        size = self.peer.job.training.n_parameters / len(record.roster)
+        size = self.peer.job.training.sizes.vector_entries() / len(record.roster)
         return 2.0 * contributors * (contributors + 10) * size / self.peer.device.flops_per_s
 
     def _publish_aggregate(self, record: StepRecord, turn: Turn) -> None:
@@ -115,7 +115,8 @@ class ExchangeDuty(Duty):
         values = self.peer.behaviour.aggregate(turn, right.values)
         aggregate = right if values is right.values else make_aggregate(admissible(values))
         self.peer.chain.submit("ledger", "aggregate", record.step, record.attempt, aggregate.hash)
-        topic, size = f"VALUE{record.attempt}", 4 * len(aggregate.values)
+        sizes, topic = self.peer.job.training.sizes, f"VALUE{record.attempt}"
+        size = sizes.part_bytes(len(record.roster), len(aggregate.values))
         message = Message(topic, record.step, self.peer.index, aggregate, size, Traffic.GRADIENT)
         behaviour = self.peer.behaviour
         for peer in record.roster:

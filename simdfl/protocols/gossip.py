@@ -112,11 +112,11 @@ class GossipJob:
 
     def ask(self, peer: int, step: int, poison: Poison | None = None) -> GradientHandle:
         """Ask for the gradient of a peer's present model on its batch of `step`."""
-        engine, state = self.training.engine, self.peers[peer].state
+        training, state, seed = self.training, self.peers[peer].state, self.batch_seed(step, peer)
         try:
-            return engine.request(state.handle, self.batch_seed(step, peer), poison)
+            return training.request(state.handle, seed, poison)
         except KeyError:  # dropped from the cache meanwhile: the owner is slow
-            return engine.request(engine.put(state.params), self.batch_seed(step, peer), poison)
+            return training.request(training.engine.put(state.params), seed, poison)
 
     def rule_context(self, peer: int, step: int, own: np.ndarray) -> RuleContext:
         """Return what a rule over the closed neighbourhood may know: the own vector is the one to trust."""
@@ -179,7 +179,7 @@ class GossipPeer(Peer):
 
     def compute(self, step: int) -> Life:
         """Compute the gradient at the own model, and the optimiser's step along it, together with the others'."""
-        gradient = self.job.training.engine.request(self.state.handle, self.job.batch_seed(step, self.index))
+        gradient = self.job.training.request(self.state.handle, self.job.batch_seed(step, self.index))
         self._asked = step, gradient, self.job.local_steps.request(gradient, self.state.opt_state)
         yield from self.compute_gradient(self.job.training.engine, self.turn(step))
 

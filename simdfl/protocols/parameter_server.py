@@ -26,7 +26,8 @@ class ServerPeer(BaselinePeer):
                 return
             yield from self.compute(step)
             gradient = self.contribution(step)
-            message = Message("GRADIENT", step, self.index, gradient, gradient.nbytes, Traffic.GRADIENT)
+            size = self.job.training.sizes.vector_bytes(gradient.size)
+            message = Message("GRADIENT", step, self.index, gradient, size, Traffic.GRADIENT)
             self.network.send(message, self.network.host)
             got = yield self.inbox.collect("MODEL", step, 1)
             aggregate, aggregate_digest = got.messages[self.network.host].content
@@ -59,17 +60,19 @@ class ParameterServer(Actor):
     def run(self) -> Life:
         """Aggregate what arrives in time, send the result to everybody."""
         session = self._job.session(self._job.n_peers, self._job.training.layers)
+        sizes = self._job.training.sizes
         for step in range(self._job.steps):
             deadline_s = self.env.now + self._job.wait_s
             got = yield self.inbox.collect("GRADIENT", step, self._job.n_peers, deadline_s)
             arrived = {message.sender: message.content for message in got.messages.values()}
-            size = sum(gradient.size for gradient in arrived.values())
-            yield self.env.sleep(2.0 * size * len(arrived) / self._device.flops_per_s)
+            size = sum(sizes.vector_entries(gradient.size) for gradient in arrived.values())
+            yield self.env.sleep(self._device.work_s(2.0 * size * len(arrived)))
             root = self._job.root(self._state, step)
             aggregate = admissible(session.aggregate(step, arrived, self._job.n_peers, root))
             content = (aggregate, sha256(canonical_float32(aggregate)))
             self._state = self._job.training.update(self._state, *content)
-            message = Message("MODEL", step, self._network.host, content, aggregate.nbytes, Traffic.GRADIENT)
+            size = sizes.vector_bytes(aggregate.size)
+            message = Message("MODEL", step, self._network.host, content, size, Traffic.GRADIENT)
             for peer in range(self._job.n_peers):
                 self._network.send(message, peer)
             self.inbox.forget(("GRADIENT",), step)

@@ -18,6 +18,7 @@ from simdfl.aggregation.clipping import centered_clip_parts
 from simdfl.crypto.encoding import canonical_float32
 from simdfl.crypto.hashing import digest, sha256, xof
 from simdfl.crypto.merkle import merkle_path, merkle_root
+from simdfl.learning.sizes import SizeModel
 from simdfl.memo import Memo
 
 FIXED_ONE = float(1 << FIXED_POINT_BITS)
@@ -34,10 +35,9 @@ class Commitment:
     hashes: tuple[bytes, ...]
     root: bytes
 
-    @cached_property
-    def part_bytes(self) -> int:
-        """Size of one part."""
-        return int(self.parts.shape[1]) * 4
+    def part_bytes(self, sizes: SizeModel) -> int:
+        """Return the size of one part on the wire."""
+        return sizes.part_bytes(*self.parts.shape)
 
 
 def part_size(n_parameters: int, n_parts: int) -> int:

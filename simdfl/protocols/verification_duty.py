@@ -16,7 +16,7 @@ from simdfl.kernel.actor import Life
 from simdfl.network import Traffic
 from simdfl.protocols.duty import Duty
 from simdfl.protocols.job import StepRecord
-from simdfl.protocols.parts import Report, part_size
+from simdfl.protocols.parts import Report
 
 
 class VerificationDuty(Duty):
@@ -50,7 +50,7 @@ class VerificationDuty(Duty):
     def projection_s(self, n_parts: int, record: StepRecord) -> float:
         """Return the simulated duration of projecting so many parts: the draws of z, and three passes each."""
         job, device = self.peer.job, self.peer.device
-        size = n_parts * part_size(job.training.n_parameters, len(record.roster)) * job.math.settings.projections
+        size = n_parts * job.training.sizes.part_entries(len(record.roster)) * job.math.settings.projections
         return 6.0 * size / device.flops_per_s + device.hash_s(2 * size)
 
     def _true_reports(self, record: StepRecord) -> tuple[np.ndarray, np.ndarray]:

@@ -253,7 +253,8 @@ class VerifiedPeer(Peer):
         yield from self.compute_gradient(self.job.training.engine, turn)
         commitment = self.commit_to(record, self._plant(turn, self.behaviour.gradient(turn)))
         self.own_commitments[step] = commitment
-        yield self.spend("hash", self.device.hash_s(commitment.parts.nbytes) + self.device.sign_s)
+        hashed_bytes = len(commitment.parts) * commitment.part_bytes(self.job.training.sizes)
+        yield self.spend("hash", self.device.hash_s(hashed_bytes) + self.device.sign_s)
         yield from self.hold_back(turn)
         self._gossip_commitment(record, turn, commitment)
         self.chain.submit("ledger", "commit", step, commitment.root, state.digest, reports)

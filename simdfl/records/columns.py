@@ -1,4 +1,7 @@
-"""Every column of every table: name, unit, meaning."""
+"""Every column of every table: name, unit, meaning.
+
+:mod:`simdfl.records.columns_page` makes a page of them, ``docs/columns.md``.
+"""
 
 from __future__ import annotations
 
@@ -91,4 +94,87 @@ TABLES: dict[str, dict[str, str]] = {
         "sent_bytes": "bytes sent by all peers",
         "received_bytes": "bytes received by all peers",
     },
+}
+
+SWEEP_COLUMNS = {
+    "point": "which combination of the varied values, from 0; one column for each of them follows",
+    "seed": "root seed",
+    "run": "main, or the twin's name",
+    "protocol": "training protocol",
+}
+
+OUTCOME_COLUMNS = {
+    "outcome": "completed, aborted (by the protocol or by diverged training), or failed (no result)",
+    "reason": "why a run did not complete; empty if it did",
+    "scenario_digest": "SHA-256 of the scenario that was run",
+}
+
+FIGURES = {
+    "steps": "training steps that were finished",
+    "simulated_s": "simulated time of the whole run, setup included, s",
+    "accuracy": "share of test records that the final model classifies rightly, 0 to 1",
+    "loss": "mean cross-entropy of the final model on the test records, nats",
+    "attack_success": "share of the attackers' records that the final model labels as they wish; empty if none",
+    "step_s": "mean simulated time of a step, from the end of the first step to that of the last, s",
+    "compute_s": "work an honest peer's step waits for: gradients, validations, court, hashes, aggregation, "
+    "projections, checks; a step's mean over honest peers, s",
+    "traffic_s": "time for which an honest peer's busier access line is taken by all its bytes; a step's mean, s",
+    "chain_s": "time for which the calls that end a step's three phases wait for their block and its finality, "
+    "from their arrival where blocks are made; a step's sum, s",
+    "waiting_s": "step_s less compute_s, traffic_s and chain_s: latencies, slower peers, barriers; below 0 where "
+    "bytes travel while a peer computes, s",
+    "gradient_work_s": "work of an honest peer on its own gradients; a step's mean, s",
+    "extra_work_s": "all other work of an honest peer, also beside the step (sharings); a step's mean, s",
+    "gradient_bytes": "bytes sent by a peer in a step: gradient parts and aggregated parts; mean",
+    "control_bytes": "bytes sent by a peer in a step: commitments, reports, openings, gossip included; mean",
+    "beacon_bytes": "bytes sent by a peer in a step: dealings and shares, gossip included; mean",
+    "chain_bytes": "bytes sent by a peer in a step: transactions and the channel's blocks and votes; mean",
+    "gradients_per_step": "gradients computed by all peers in a step, validations included; mean",
+    "validations_per_step": "of these, recomputations of another peer's gradient; mean",
+    "validation_share": "validations_per_step as a share of gradients_per_step",
+    "extra_work_share": "extra_work_s as a share of all work",
+    "transactions": "transactions on the paid chain in a step; mean",
+    "channel_calls": "calls in the peers' own channel in a step; mean",
+    "failed_transactions": "calls that reverted, whole run",
+    "gas": "gas used on the paid chain in a step; mean",
+    "fees_wei": "fees paid, whole run, wei; text, as it may exceed 64 bits",
+    "byzantine": "Byzantine peers",
+    "byzantine_removed": "of these, banned or ejected by the end",
+    "honest_banned": "honest peers that were banned",
+    "honest_ejected": "honest peers that were ejected, not slashed",
+    "last_ban_s": "simulated time of the last ban, s; empty if nobody was banned",
+    "last_ban_step": "training step of the last ban; empty if nobody was banned",
+    "distinct_models": "most different states among honest peers after any step; 1 unless they diverge",
+    "trace_digest": "digest of everything that happened",
+}
+
+OVERHEAD_COLUMNS = {
+    "overhead_step_s": "step_s beyond the first twin's on the same seed, s",
+    "overhead_compute_s": "compute_s beyond the twin's, s",
+    "overhead_traffic_s": "traffic_s beyond the twin's, s",
+    "overhead_chain_s": "chain_s beyond the twin's, s",
+    "overhead_waiting_s": "waiting_s beyond the twin's, s",
+    "overhead_time_ratio": "overhead_step_s as a share of the twin's step_s",
+    "overhead_compute_ratio": "overhead_compute_s as a share of the twin's compute_s",
+    "overhead_bytes_ratio": "control, beacon and chain bytes as a share of the twin's gradient bytes",
+}
+
+POINT_COLUMNS = {
+    "point": "which combination of the varied values, from 0; one column for each of them follows",
+    "run": "main, or the twin's name",
+    "seeds": "seeds that were run",
+    "completed": "share of these that completed, with completed_low and completed_high by Wilson's score at 95 %",
+}
+"""Behind them follow means over completed seeds, each with ``_low`` and ``_high`` by Student's t at 95 %."""
+
+UNITS = {
+    "_per_step": "1",
+    "_bytes": "byte",
+    "_wei": "wei",
+    "_bps": "bit/s",
+    "_share": "1",
+    "_ratio": "1",
+    "_s": "s",
+    "gas": "gas",
+    "loss": "nat",
 }

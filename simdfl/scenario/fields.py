@@ -107,6 +107,7 @@ def first_repeated(items: Sequence[int]) -> int | None:
 Count = Annotated[int, Field(ge=1, le=MAX_WHOLE)]
 Whole = Annotated[int, Field(ge=0, le=MAX_WHOLE)]
 Wei = Annotated[int, Field(ge=0, le=MAX_WEI)]
+Nominal = Annotated[int, Field(ge=1, le=10**9)]
 Lanes = Annotated[int, Field(ge=1, le=4096)]
 BlockGas = Annotated[int, Field(ge=2_000_000, le=MAX_WHOLE)]
 Fee = Annotated[int, Field(ge=0, le=10**18)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from simdfl.errors import UserError, nearest
 from simdfl.scenario.locate import Tree, read_tree
-from simdfl.scenario.overrides import apply, baseline_changes, option, parse_override
+from simdfl.scenario.overrides import apply, block_changes, option, parse_override
 from simdfl.scenario.schema import Scenario, scenario_digest
 from simdfl.scenario.sentences import to_user_error
 from simdfl.scenario.yaml_text import dump
@@ -70,7 +70,7 @@ def load(
     UserError
         For every mistake in the file or the overrides: one sentence with the line and the cure.
     """
-    return loads(_read(Path(path)), path, overrides, seed=seed, out=out, protocol=protocol)
+    return loads(read_text(Path(path)), path, overrides, seed=seed, out=out, protocol=protocol)
 
 
 def loads(
@@ -96,9 +96,22 @@ def loads(
     apply(tree, [change for override in overrides for change in parse_override(override)])
     direct = {("seed", "seed"): seed, ("out", "output.folder"): out, ("protocol", "protocol.name"): protocol}
     apply(tree, [option(name, key, value) for (name, key), value in direct.items() if value is not None])
+    return finish(tree, path)
+
+
+def finish(tree: Tree, path: str | Path, baselines: Collection[str] | None = None) -> Loaded:
+    """Check the data of a scenario and of its baselines, of all or of the named ones.
+
+    Raises
+    ------
+    UserError
+        For the first mistake, or a baseline that the scenario does not have.
+    """
     scenario = _validate(tree)
-    baselines = {name: _baseline(tree, name) for name in scenario.baselines}
-    return Loaded(scenario, baselines, Path(path), scenario_digest(scenario))
+    names = scenario.baselines if baselines is None else baselines
+    return Loaded(
+        scenario, {name: _baseline(tree, name) for name in names}, Path(path), scenario_digest(scenario)
+    )
 
 
 def show(scenario: Scenario) -> str:
@@ -118,7 +131,7 @@ def _baseline(tree: Tree, name: str) -> Scenario:
     value: dict[str, Any] = {key: deepcopy(item) for key, item in tree.value.items() if key != "baselines"}
     root = tree.origin(("baselines", name))
     here = Tree(value, {(): root.inside(("baselines", name))})
-    changes = baseline_changes(tree, name)
+    changes = block_changes(tree, ("baselines", name))
     for change in changes:
         if change.path[:1] == ("baselines",):
             raise UserError(f"{change.origin.at(change.path)}: a baseline has no baselines of its own; remove it")
@@ -126,8 +139,14 @@ def _baseline(tree: Tree, name: str) -> Scenario:
     return _validate(here)
 
 
-def _read(path: Path) -> str:
-    """Return the text of a scenario file."""
+def read_text(path: Path) -> str:
+    """Return the text of a scenario file.
+
+    Raises
+    ------
+    UserError
+        If it cannot be read.
+    """
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)

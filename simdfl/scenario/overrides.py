@@ -66,10 +66,12 @@ def flatten(path: Path, value: Any, origin: Origin) -> Iterator[Change]:
         yield from flatten((*path, *key.split(".")), item, origin)
 
 
-def baseline_changes(tree: Tree, name: str) -> list[Change]:
-    """Return the changes of the baseline `name` of a scenario, each with its own line."""
-    root: Path = ("baselines", name)
-    return list(_located(tree, root, (), tree.value["baselines"][name], root))
+def block_changes(tree: Tree, root: Path) -> list[Change]:
+    """Return the changes that the mapping at `root` asks for, such as a baseline's, each with its own line."""
+    block = tree.value
+    for part in root:
+        block = block[part]
+    return list(_located(tree, root, (), block, root))
 
 
 def _located(tree: Tree, written: Path, path: Path, value: Any, root: Path) -> Iterator[Change]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from simdfl.scenario.fields import (
     PARAMS,
@@ -19,6 +19,7 @@ from simdfl.scenario.fields import (
     Lanes,
     Mbps,
     Milliseconds,
+    Nominal,
     NotNegative,
     Params,
     Positive,
@@ -28,6 +29,7 @@ from simdfl.scenario.fields import (
     Spread,
     Wei,
     Whole,
+    mistake,
 )
 
 
@@ -230,6 +232,27 @@ class Learning(Section):
     optimiser: OptimiserConfig = Field(default_factory=OptimiserConfig, description="The optimiser.")
     evaluate_every: Count = Field(default=10, description="Steps between evaluations on the test records.")
     lanes: Lanes | None = Field(default=None, description="Gradients computed together; null: the model's.")
+    nominal_parameters: Nominal | None = Field(
+        default=None,
+        description="Parameters that sizes and durations are those of (a cost profile); null: the model's own.",
+    )
+    nominal_flops: Positive | None = Field(
+        default=None,
+        description="Operations of one sample's gradient in a cost profile; null: as the parameters grow.",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Learning:
+        if self.nominal_flops is not None and self.nominal_parameters is None:
+            raise mistake("has no meaning alone; add nominal_parameters or remove it", ("nominal_flops",))
+        return self
+
+    @model_serializer(mode="wrap")
+    def _omit_nominal(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Write no nominal sizes where there are none, so that an ordinary run keeps its digest."""
+        written: dict[str, Any] = handler(self)
+        omitted = [k for k in ("nominal_parameters", "nominal_flops") if getattr(self, k) is None]
+        return {key: value for key, value in written.items() if key not in omitted}
 
 
 class Beacon(Section):

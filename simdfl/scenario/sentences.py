@@ -39,35 +39,42 @@ BOUNDS = {
 }
 
 
+Schema = dict[str, Any]
+
+
 @cache
-def _schema() -> dict[str, Any]:
+def _schema() -> Schema:
     return json_schema()
 
 
-def schema_at(path: Path) -> dict[str, Any]:
+def schema_at(path: Path, root: Schema | None = None) -> dict[str, Any]:
     """Return the JSON Schema of the value at `path`; an empty one where anything may stand.
 
     >>> schema_at(("adversaries", 0, "period"))["minimum"]
     1
     """
-    here = _schema()
+    root = _schema() if root is None else root
+    here = root
     for part in path:
-        here = _resolve(here)
+        here = _resolve(here, root)
         known = here.get("properties", {})
         patterns = here.get("patternProperties", {}).values()
-        inside = here.get("items") if isinstance(part, int) else next(iter(patterns), None)
+        values = next(iter(patterns), here.get("additionalProperties"))
+        inside = here.get("items") if isinstance(part, int) else values
         here = known.get(part) or (inside if isinstance(inside, dict) else {})
-    return {**_resolve(here), **{key: here[key] for key in OUTER if key in here}}
+    return {**_resolve(here, root), **{key: here[key] for key in OUTER if key in here}}
 
 
-def _resolve(schema: dict[str, Any]) -> dict[str, Any]:
+def _resolve(schema: Schema, root: Schema) -> Schema:
     """Follow a reference, or the only choice beside null."""
     if "$ref" in schema:
-        target: dict[str, Any] = _schema()["$defs"][schema["$ref"].rpartition("/")[2]]
+        target: Schema = root["$defs"][schema["$ref"].rpartition("/")[2]]
         return target
     choices = [choice for choice in schema.get("anyOf", []) if choice.get("type") != "null"]
     return (
-        _resolve(choices[0]) if len(choices) == 1 and ("$ref" in choices[0] or "type" in choices[0]) else schema
+        _resolve(choices[0], root)
+        if len(choices) == 1 and ("$ref" in choices[0] or "type" in choices[0])
+        else schema
     )
 
 
@@ -96,7 +103,7 @@ def describe(value: Any) -> str:
     return text if len(text) <= LONGEST_REPR else text[: LONGEST_REPR - 1] + "…"
 
 
-def allowed(path: Path, all_bounds: bool = False) -> str:
+def allowed(path: Path, all_bounds: bool = False, root: Schema | None = None) -> str:
     """Say what may stand at `path`.
 
     >>> allowed(("protocol", "steps")), allowed(("network", "loss"))
@@ -104,7 +111,7 @@ def allowed(path: Path, all_bounds: bool = False) -> str:
     >>> allowed(("output", "trace"))
     "'digest' or 'full'"
     """
-    return _allowed(schema_at(path), all_bounds)
+    return _allowed(schema_at(path, root), all_bounds)
 
 
 def _allowed(schema: dict[str, Any], all_bounds: bool) -> str:
@@ -136,16 +143,16 @@ def _figure(value: float) -> str:
     return f"{value:,}".removesuffix(".0").replace(",", "_")
 
 
-def to_user_error(error: ValidationError, tree: Tree) -> UserError:
+def to_user_error(error: ValidationError, tree: Tree, root: Schema | None = None) -> UserError:
     """Return the first mistake by line as a sentence, with the number of the others."""
     found = sorted(
-        (_explain(detail, tree) for detail in error.errors(include_url=False)), key=lambda pair: pair[0]
+        (_explain(detail, tree, root) for detail in error.errors(include_url=False)), key=lambda pair: pair[0]
     )
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
     return UserError(found[0][1] + more)
 
 
-def _explain(detail: ErrorDetails, tree: Tree) -> tuple[int, str]:
+def _explain(detail: ErrorDetails, tree: Tree, root: Schema | None) -> tuple[int, str]:
     """Return the line, to sort by, and the sentence of one mistake."""
     path = tuple(part for part in detail["loc"] if part != "[key]")
     if detail["type"] == MISTAKE:
@@ -154,10 +161,10 @@ def _explain(detail: ErrorDetails, tree: Tree) -> tuple[int, str]:
         written = [candidate for candidate in candidates if candidate in tree.origins]
         return _sentence(tree, (written or candidates)[0], context["sentence"])
     if detail["type"] == "missing":
-        return _sentence(tree, path, f"is missing; add it ({schema_at(path).get('description', '')})")
+        return _sentence(tree, path, f"is missing; add it ({schema_at(path, root).get('description', '')})")
     if detail["type"] == "extra_forbidden":
-        return _sentence(tree, path, _unknown_key(path))
-    return _sentence(tree, path, _wrong_value(detail, path))
+        return _sentence(tree, path, _unknown_key(path, root))
+    return _sentence(tree, path, _wrong_value(detail, path, root))
 
 
 def _sentence(tree: Tree, path: Path, words: str) -> tuple[int, str]:
@@ -165,17 +172,17 @@ def _sentence(tree: Tree, path: Path, words: str) -> tuple[int, str]:
     return origin.line, f"{origin.at(path)}: {words}"
 
 
-def _unknown_key(path: Path) -> str:
-    known = list(schema_at(path[:-1]).get("properties", {}))
+def _unknown_key(path: Path, root: Schema | None) -> str:
+    known = list(schema_at(path[:-1], root).get("properties", {}))
     return f"unknown key{nearest(str(path[-1]), known)}; known keys: {', '.join(known)}"
 
 
-def _wrong_value(detail: ErrorDetails, path: Path) -> str:
+def _wrong_value(detail: ErrorDetails, path: Path, root: Schema | None) -> str:
     got = detail["input"]
     if detail["loc"][-1:] == ("[key]",):
         return f"got {describe(path[-1])} as a name; allowed is {allowed(('name',))}"
-    sentence = f"got {describe(got)}; allowed is {allowed(path, 'less_than' in detail['type'])}"
-    choices = [choice for choice in schema_at(path).get("enum", []) if isinstance(got, str)]
+    sentence = f"got {describe(got)}; allowed is {allowed(path, 'less_than' in detail['type'], root)}"
+    choices = [choice for choice in schema_at(path, root).get("enum", []) if isinstance(got, str)]
     return sentence + nearest(str(got), choices) + _cure(detail, got)
 
 

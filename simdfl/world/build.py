@@ -19,11 +19,12 @@ from simdfl.kernel import Environment
 from simdfl.kernel.actor import Life
 from simdfl.learning.data import DATASETS, Dataset
 from simdfl.learning.devices import DEVICES
-from simdfl.learning.gradients import GradientEngine, TrainingDivergedError
+from simdfl.learning.gradients import GradientEngine, TrainingDivergedError, nominal_sizes
 from simdfl.learning.models import MODELS, Model
 from simdfl.learning.optimisers import make_optimiser
 from simdfl.learning.partition import Shards, partition_dirichlet, partition_iid
 from simdfl.learning.schedules import bind
+from simdfl.learning.sizes import SizeModel
 from simdfl.network import Network
 from simdfl.peers.peer import Messenger, Peer, Seat
 from simdfl.protocols import GOSSIP_PROTOCOLS, PROTOCOLS
@@ -60,6 +61,12 @@ from simdfl.world.tables import collect_result
 
 CLOSING_BLOCKS = 4
 """Blocks made after the last peer has gone, so that its last transactions are included."""
+
+
+PROFILE_NOTICE = (
+    "cost profile: sizes and durations are those of {nominal:,} parameters; learned figures are those of a small "
+    "stand-in model of {real:,}."
+)
 
 
 @dataclass
@@ -219,13 +226,25 @@ def _make_training(scenario: Scenario, rng: Rng) -> tuple[Training, list[str]]:
     model = _make_model(scenario, dataset.input_shape, dataset.n_classes)
     own_states = scenario.protocol.name in GOSSIP_PROTOCOLS
     states = max(256, 4 * scenario.peers.count) if own_states else 256
-    engine = GradientEngine(model, dataset, section.batch_size, states=states, own_states=own_states)
+    sizes = _make_sizes(scenario, model)
+    engine = GradientEngine(model, dataset, section.batch_size, states=states, own_states=own_states, sizes=sizes)
     notice = engine.self_test(rng.stream("self-test"))
     rate = learning_rate(scenario)
     optimiser = make_optimiser(section.optimiser.name, {"learning_rate": rate, **section.optimiser.params})
     params = engine.model.init(rng.stream("initial-weights"))
     shards = make_shards(scenario, dataset, rng)
-    return Training(engine, optimiser, params, shards), [notice] if notice else []
+    notices = [notice] if notice else []
+    if engine.sizes.is_profile:
+        notices.append(PROFILE_NOTICE.format(nominal=engine.sizes.nominal, real=engine.sizes.real))
+    return Training(engine, optimiser, params, shards), notices
+
+
+def _make_sizes(scenario: Scenario, model: Model) -> SizeModel | None:
+    """Return nominal sizes where the scenario asks for some."""
+    section = scenario.learning
+    if section.nominal_parameters is None:
+        return None
+    return nominal_sizes(model, section.batch_size, section.nominal_parameters, section.nominal_flops)
 
 
 def make_shards(scenario: Scenario, dataset: Dataset, rng: Rng) -> Shards | None:

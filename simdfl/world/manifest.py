@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 from dataclasses import replace
@@ -23,6 +24,7 @@ from simdfl.crypto.signatures import Keypair
 from simdfl.errors import UserError, unknown_name
 from simdfl.learning.devices import DEVICES
 from simdfl.protocols.beacon_duty import PROOF_GAS_LIMIT
+from simdfl.protocols.exchange_duty import LOCK_PATIENCE
 from simdfl.protocols.parts import ClipSettings
 from simdfl.protocols.training import Training
 from simdfl.scenario import Scenario
@@ -47,6 +49,10 @@ OUTSIDE_MANIFEST = {
     *("adversaries", "faults", "membership"),
 }
 """What the job does not declare: who lies, fails or comes late, the network, and where results go."""
+
+
+NOMINAL = ("nominal_parameters", "nominal_flops")
+"""Nor what the model's sizes are taken for: the simulation's, as the network is."""
 
 
 def clip_settings(scenario: Scenario) -> ClipSettings:
@@ -159,18 +165,25 @@ def check_exchange_time(scenario: Scenario, profile: ChainProfile, world: World)
     Raises
     ------
     UserError
-        If ``contracts.aggregate_s`` is too short for model and bandwidths.
+        If ``contracts.aggregate_s`` or ``reveal_s`` is too short for model and bandwidths: parts go to their
+        aggregators within half of the first, aggregates to everybody within the patience of the second.
     """
     n, conditions = scenario.peers.count, world.network.conditions
     up_bps, down_bps = float(conditions.up_bps[:n].min()), float(conditions.down_bps[:n].min())
-    exchange_s = 32.0 * world.training.n_parameters * max(1.0 / up_bps, 1.0 / down_bps)
+    size_bytes = world.training.sizes.vector_bytes()
+    exchange_s = 8.0 * size_bytes * max(1.0 / up_bps, 1.0 / down_bps)
+    sentence = (
+        f"is too short to exchange gradients of {size_bytes / 1e6:.1f} MB over the slowest link "
+        f"({min(up_bps, down_bps) / 1e6:.1f} Mbit/s); use at least"
+    )
     needed_s = 2.0 * (exchange_s + (profile.finality_blocks + INCLUSION_BLOCKS) * profile.block_time_s)
     if scenario.contracts.aggregate_s < needed_s:
         raise UserError(
-            f"contracts.aggregate_s: {scenario.contracts.aggregate_s} s is too short to exchange gradients of "
-            f"{4 * world.training.n_parameters / 1e6:.1f} MB over the slowest link "
-            f"({min(up_bps, down_bps) / 1e6:.1f} Mbit/s); use at least {needed_s:.0f}"
+            f"contracts.aggregate_s: {scenario.contracts.aggregate_s} s {sentence} {math.ceil(needed_s)}"
         )
+    needed_s = LOCK_PATIENCE * exchange_s
+    if scenario.contracts.reveal_s < needed_s:
+        raise UserError(f"contracts.reveal_s: {scenario.contracts.reveal_s} s {sentence} {math.ceil(needed_s)}")
 
 
 def arithmetic_class(training: Training, batch_size: int, name: str) -> dict[str, Any]:
@@ -193,6 +206,8 @@ def arithmetic_class(training: Training, batch_size: int, name: str) -> dict[str
 def make_manifest(scenario: Scenario, training: Training) -> dict[str, Any]:
     """Return everything that the job declares before it starts; its digest names the run."""
     configuration = scenario.model_dump(mode="json", exclude=OUTSIDE_MANIFEST)
+    for key in NOMINAL:
+        configuration["learning"].pop(key, None)
     return {
         "format": "simdfl.manifest.v1",
         "version": __version__,

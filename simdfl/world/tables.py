@@ -10,6 +10,7 @@ from contracts_model.registry import Standing
 from simdfl.network import Traffic
 from simdfl.trace import trace_line
 from simdfl.world.assurance import assurance_rows
+from simdfl.world.costs import time_split
 from simdfl.world.result import Row, RunResult
 from topologies.measures import measure
 
@@ -130,9 +131,11 @@ def summarise(world: World, steps: list[Row]) -> dict[str, Any]:
     n = world.scenario.peers.count
     chain = world.chains.paid if world.chains is not None else None
     gradients = sum(peer.gradients_computed for peer in world.peers)
+    step_s = step_time_s(steps)
     return {
         "steps": len(steps),
-        "step_s": step_time_s(steps),
+        "step_s": step_s,
+        **time_split(world, steps, step_s),
         "gradients_per_step": gradients / done,
         "validations_per_step": sum(peer.validations for peer in world.peers) / done,
         **{f"{row['traffic']}_bytes": row["sent_bytes"] / done / n for row in traffic_rows(world)},

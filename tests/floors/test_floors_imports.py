@@ -22,7 +22,7 @@ FLOORS = (
     {"crypto", "learning", "aggregation"},
     {"network", "chain"},
     {"peers", "protocols"},
-    {"scenario", "world", "records"},
+    {"scenario", "world", "records", "study"},
     {"run", "testing", "sweep", "report", "audit", "view", "matrix", "figures"},
 )
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

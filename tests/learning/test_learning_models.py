@@ -99,7 +99,8 @@ def test_impossible_models_are_user_errors(make, message):
 def test_devices_price_work():
     model = mlp((8, 8, 1), 10)
     slow, fast = DEVICES["raspberry_pi"], DEVICES["gpu_h100"]
-    assert slow.gradient_s(model, 32) > DEVICES["laptop_cpu"].gradient_s(model, 32) > fast.gradient_s(model, 32)
+    flops = model.flops_per_sample * 32
+    assert slow.work_s(flops) > DEVICES["laptop_cpu"].work_s(flops) > fast.work_s(flops)
     assert DEVICES["laptop_cpu"].group_exp_s == 140e-6
     assert DEVICES["laptop_cpu"].hash_s(1_400_000_000) == pytest.approx(1.0)
     assert all(name == device.name for name, device in DEVICES.items())

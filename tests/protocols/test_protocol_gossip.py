@@ -289,3 +289,14 @@ def test_training_that_diverges_is_an_outcome() -> None:
     assert result.completed or "diverged" in result.outcome
     _, result = run_gossip("learning.optimiser.learning_rate=1e30", "protocol.steps=30")
     assert "diverged" in result.outcome
+
+
+def test_private_shards_pull_the_models_apart() -> None:
+    """Uneven shards: the consensus distance grows, as every peer learns from classes of its own."""
+    _, public = run_gossip()
+    _, private = run_gossip("learning.privacy={data: private, partition: dirichlet, alpha: 0.1}")
+    distances = [
+        max(row["consensus_distance"] for row in r.steps if row["consensus_distance"] is not None)
+        for r in (public, private)
+    ]
+    assert distances[1] > 1.2 * distances[0]

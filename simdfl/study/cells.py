@@ -46,6 +46,17 @@ class Setting:
     only: frozenset[str] = EVERYWHERE
 
 
+PACE: Mapping[str, tuple[str, ...]] = {
+    "async_gossip": (
+        "learning.nominal_parameters=1_000_000",
+        "learning.nominal_flops=5_000_000_000",
+        "network.latency_ms=2",
+        "network.uplink_mbps=1000",
+        "network.downlink_mbps=1000",
+    ),
+}
+"""By protocol: where nobody waits, gradients must take longer than messages, or nothing arrives in time."""
+
 TOLERANT = "protocol.arithmetic.name=tolerant"
 SETTINGS: Mapping[str, Setting] = {
     "lazy_validator": Setting(("protocol.canary_permille=300",), "canaries are planted"),

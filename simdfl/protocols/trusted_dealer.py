@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import replace
+from typing import Any
 
 from contracts_model import Call
 from simdfl.chain.blockchain import Block, Blockchain
@@ -73,7 +74,8 @@ class TrustedDealer:
 
     def _wait(self, output: int) -> None:
         """Publish when the time for opening is over, which a case about a missing part may prolong."""
-        deadline_s = float(self._chain.job.ledger.state["deadline"])
+        ledger: Any = self._chain.job.contracts["ledger"]
+        deadline_s = float(ledger.state["deadline"])
         if self._chain.env.now < deadline_s:
             self._chain.env.at(deadline_s, lambda: self._wait(output))
         elif self._open == output:

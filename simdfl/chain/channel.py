@@ -7,8 +7,9 @@ only on a certified one, so with an honest majority and timely messages there is
 stops when more than half are gone or the network is split, and a proposer may leave calls out for a round.
 
 Messages are those of a linear-communication BFT protocol (HotStuff, Yin et al., PODC 2019, section 4) with a
-quorum of a majority, which needs synchrony (Abraham et al., *Sync HotStuff*, S&P 2020); view changes are left
-out: a silent proposer's round passes without a block.
+quorum of a majority, which needs synchrony (Abraham et al., *Sync HotStuff*, S&P 2020). View changes are as
+simple as can be: a silent proposer's round passes without a block, and if a proposer falls silent before it has
+gossiped the certificate, the next peer gossips its block again and collects the votes.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ VOTE_BYTES = 32 + 8 + 65
 SIGNATURE_BYTES = 65
 SETTLE_S = 3.0
 """A call's way through gossip, block, votes and certificate takes no longer, as a rule."""
+PATIENCE_S = 10.0
+"""Without a certificate after so long, somebody else collects the votes."""
 
 
 def channel_profile(round_s: float) -> ChainProfile:
@@ -44,6 +47,7 @@ class _Round:
 
     block: Block
     leader: int
+    since_s: float
     voters: set[int] = field(default_factory=set)
     certified: bool = False
 
@@ -92,9 +96,19 @@ class PeerChannel(Blockchain):
             yield self.env.until_time(number * self.profile.block_time_s)
             roster = self.roster()
             leader = roster[number % len(roster)]
+            self._take_over(leader)
             if len(self.mempool) and self._can_propose(leader):
                 self._leader = leader
                 self._produce(len(self.blocks) + 1)
+
+    def _take_over(self, leader: int) -> None:
+        """Let this peer collect the votes on the last block, if its proposer has not certified it for long."""
+        last = self._rounds.get(len(self.blocks))
+        if last is None or last.certified or self._network.is_down(leader):
+            return
+        if self.env.now - last.since_s >= PATIENCE_S:
+            last.leader, last.since_s, last.voters = leader, self.env.now, set()
+            self._gossip(last)
 
     def _can_propose(self, leader: int) -> bool:
         last = self._rounds.get(len(self.blocks))
@@ -115,19 +129,24 @@ class PeerChannel(Blockchain):
             self.blocks.pop()
             return
         self._rounds.pop(block.number - 2, None)
-        self._rounds[block.number] = _Round(block, self._leader)
+        proposed = self._rounds[block.number] = _Round(block, self._leader, self.env.now)
+        self._gossip(proposed)
+
+    def _gossip(self, proposed: _Round) -> None:
+        """Gossip a block from its leader, who votes for it first."""
+        block, leader = proposed.block, proposed.leader
         size = BLOCK_HEADER_BYTES + SIGNATURE_BYTES + HASH_BYTES * len(block.receipts)
-        self._network.broadcast(Message("PROPOSAL", block.number, self._leader, block, size, Traffic.CHAIN))
-        self.count(block.number, self._leader)
+        self._network.broadcast(Message("PROPOSAL", block.number, leader, block, size, Traffic.CHAIN))
+        self.count(block.number, leader, leader)
 
     def before(self, number: int) -> int:
         """Return the block before `number`: all are sent."""
         return number - 1
 
-    def count(self, number: int, voter: int) -> None:
+    def count(self, number: int, voter: int, collector: int) -> None:
         """Count a vote that has reached its proposer; with more than half, gossip the certificate."""
         current = self._rounds.get(number)
-        if current is None or current.certified:
+        if current is None or current.certified or current.leader != collector:
             return
         roster = self.roster()
         current.voters.add(voter)
@@ -154,10 +173,11 @@ class ChannelClient(ChainClient):
     _chain: PeerChannel
 
     def _listen(self) -> None:
+        self._fetched = 0
         self._chain.clients[self.peer] = self
         self._inbox.listen("TX", lambda step, sender, message: self._chain.hear(self.peer, message.content))
         self._inbox.listen("PROPOSAL", self._vote)
-        self._inbox.listen("VOTE", lambda number, sender, message: self._chain.count(number, sender))
+        self._inbox.listen("VOTE", lambda number, sender, message: self._chain.count(number, sender, self.peer))
         self._inbox.listen("CERTIFICATE", self._receive)
 
     @property
@@ -171,10 +191,11 @@ class ChannelClient(ChainClient):
             vote = Message("VOTE", number, self.peer, message.content.hash, VOTE_BYTES, Traffic.CHAIN)
             self._network.send(vote, leader)
 
-    def resync(self) -> None:
-        """Fetch from the first overlay neighbour what one missed while one was down."""
-        self._nonce = self._chain.next_nonce(self.keypair.address)
-        neighbour = self._network.neighbours(self.peer)[0]
+    def _fetch(self) -> None:
+        """Fetch the certified blocks after one's head from an overlay neighbour, the next one every time."""
+        neighbours = self._network.neighbours(self.peer)
+        neighbour = neighbours[self._fetched % len(neighbours)]
+        self._fetched += 1
         for block in self._chain.missed(self.head):
             size = BLOCK_HEADER_BYTES + HASH_BYTES * len(block.receipts)
             copy = Message("CERTIFICATE", block.number, neighbour, block, size, Traffic.CHAIN)

@@ -71,6 +71,7 @@ class ChainClient:
         self.history = chain.history
         self.head = 0
         self._early: dict[int, Block] = {}
+        self._asked_after = -1
         self.step_hashes: dict[int, bytes] = {}
         self._chain = chain
         self._network = network
@@ -145,15 +146,32 @@ class ChainClient:
     def resync(self) -> None:
         """Ask for the blocks that one missed while one was down, and for the own next nonce: calls were lost."""
         self._nonce = self._chain.next_nonce(self.keypair.address)
+        self._fetch()
+
+    def _fetch(self) -> None:
+        """Ask for the blocks after one's head."""
         self._network.send(Message("SYNC", self.head, self.peer, None, 8, Traffic.CHAIN), self._network.host)
 
+    def _fetch_after(self, head: int) -> None:
+        """Ask for the block after `head` as long as it is missing."""
+        if self.head == head and not self._network.is_down(self.peer):
+            self._fetch()
+            self._later(self.inclusion_s, head)
+
+    def _later(self, wait_s: float, head: int) -> None:
+        env = self._chain.env
+        env.at(env.now + wait_s, lambda: self._fetch_after(head))
+
     def _receive(self, step: int, sender: int, message: Message) -> None:
-        """Act on blocks in the order of the chain: one that overtook another waits for it."""
+        """Act on blocks in the order of the chain; they wait for one that is late, which is asked for in time."""
         block: Block = message.content
         if block.number > self.head:
             self._early[block.number] = block
         while self._early and self._chain.before(first := min(self._early)) <= self.head:
             self._act_on(self._early.pop(first))
+        if self._early and self._asked_after != self.head:
+            self._asked_after = self.head
+            self._later(self.block_time_s, self.head)
 
     def _act_on(self, block: Block) -> None:
         """Take the events of a block."""

@@ -36,6 +36,7 @@ class ChainHistory:
         self.pairs: dict[int, list[tuple[int, int]]] = {}
         self.cases: dict[int, dict[str, Any]] = {}
         self.secrets: dict[int, dict[int, int]] = defaultdict(dict)
+        self.lots: dict[int, dict[int, int]] = defaultdict(dict)
         self.awaited: dict[int, list[int]] = {}
         self.canaries: set[tuple[int, int]] = set()
         self.attested: dict[tuple[int, int], tuple[int, bool]] = {}
@@ -71,6 +72,8 @@ class ChainHistory:
 
     def _on_revealed(self, fields: dict[str, Any]) -> None:
         self.secrets[fields["output"]][fields["dealer"]] = fields["secret"]
+        # A toss that starts again has fresh secrets; what was planted was planted by the first ones.
+        self.lots[fields["output"]].setdefault(fields["dealer"], fields["secret"])
 
     def _on_restarted(self, fields: dict[str, Any]) -> None:
         self.secrets[fields["output"]].clear()

@@ -65,7 +65,8 @@ class AnchorDuty(Duty):
         return mask_bytes(sum(1 << peer for peer in self.peer.chain.history.banned))
 
     def _final_hash(self) -> bytes:
-        return max(self.peer.chain.step_hashes.items())[1]
+        """Return the hash of the last step's block; zeros if the job was given up before its first."""
+        return max(self.peer.chain.step_hashes.items(), default=(0, bytes(32)))[1]
 
     def _amounts(self) -> tuple[int, ...]:
         """Return what the channel's contracts owe every member at the end, in wei."""

@@ -213,21 +213,23 @@ class CourtDuty(Duty):
         yield self.peer.spend("court", self.recomputation_s(record))
         verdict = self.judge.computation(record, target, shown, recomputed)
         if verdict not in (INNOCENT, VOID) and self.peer.job.terms.canary_permille:
-            lots_known = yield from self._await_canary(case, record)
-            if not lots_known or self.judge.is_planted(record, target, shown):
+            lot_known = yield from self._await_canary(case, record, target)
+            if not lot_known or self.judge.is_planted(record, target, shown):
                 return VOID
         return verdict
 
-    def _await_canary(self, case: dict[str, Any], record: StepRecord) -> Life:
-        """Wait until the lots of a step's canaries are known: when the output after next is open.
+    def _await_canary(self, case: dict[str, Any], record: StepRecord, target: int) -> Life:
+        """Wait until the target's lot as a canary is known: when the output after next is open.
 
-        Return whether they are by the time to vote: who may have planted its error is not to be slashed for it.
+        Return whether it is by the time to vote. It never is if the target left, or was eliminated, before it
+        could open its secret; who may have planted its error is not to be slashed for it.
         """
-        if record.step + 2 > self.peer.job.terms.steps:
+        output = record.step + 2
+        if output > self.peer.job.terms.steps:
             return True  # nobody was to plant anything: this output does not exist
         deadline_s = case["deadline"] - VOTE_BLOCKS * self.peer.chain.inclusion_s
-        opened = yield self.peer.inbox.collect("chain:StepOpened", record.step + 2, 1, deadline_s)
-        return opened.complete
+        opened = yield self.peer.inbox.collect("chain:StepOpened", output, 1, deadline_s)
+        return opened.complete and target in self.peer.chain.history.lots[output]
 
     def _judge_opened(self, case: dict[str, Any], record: StepRecord) -> Life:
         opener = self._opener(case)

@@ -153,6 +153,9 @@ class GossipPeer(Peer):
         def gradient_of(peer: int, poison: Poison | None = None) -> np.ndarray:
             if peer == self.index and poison is None and self._asked is not None and self._asked[0] == step:
                 return self._asked[1].value()
+            if peer >= job.n_peers:  # a batch that is nobody's: at the own model
+                handle = job.training.engine.put(self.state.params)
+                return job.training.engine.request(handle, job.batch_seed(step, peer), poison).value()
             return job.ask(peer, step, poison).value()
 
         return Turn(

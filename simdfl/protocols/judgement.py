@@ -125,7 +125,7 @@ class Judge:
     def is_planted(self, record: StepRecord, target: int, shown: Commitment | None) -> bool:
         """Return whether the posted gradient is the right one with a canary's error, as its secret determines."""
         history, job = self._peer.chain.history, self._peer.job
-        secret = history.secrets[record.step + 2].get(target)
+        secret = history.lots[record.step + 2].get(target)
         if secret is None or (record.step, target) not in history.canaries:
             return False
         planted = job.arithmetic.plant(self.reference(record, target), secret)

@@ -84,8 +84,15 @@ class MembershipDuty(Duty):
     # ---- joining
 
     def join_late(self) -> Life:
-        """Register when the planned step opens and serve the probation; return the first step to take part in."""
-        yield self.peer.inbox.collect("chain:StepOpened", self.plan.join_step or 0, 1)
+        """Register when the planned step opens and serve the probation; return the first step to take part in.
+
+        None if the job is over before.
+        """
+        opened = self.peer.inbox.collect("chain:StepOpened", self.plan.join_step or 0, 1)
+        done = self.peer.inbox.collect("chain:Phase", self.peer.job.terms.steps + 1, {int(Phase.DONE)})
+        yield opened | done | self.peer.inbox.collect("chain:Aborted", 0, 1)
+        if not opened.triggered:
+            return None
         yield from self.peer.beacon_duty.register()
         return (yield from self._serve_probation())
 

@@ -44,6 +44,9 @@ class RevealDuty(Duty):
         """REVEAL one's secret of the output that ends this step, now that the aggregates are locked."""
         output = record.step + 1
         behaviour, turn = self.peer.behaviour, self.peer.turn(record)
+        if self.peer.job.terms.withheld == Withheld.TRUSTED:
+            ready = Message("READY", output, self.peer.index, None, 8, Traffic.BEACON)
+            self.peer.network.send(ready, self.peer.network.host)
         if output not in self.peer.beacon_duty.secrets:
             return
         if behaviour.holds_back(turn):

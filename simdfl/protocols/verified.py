@@ -219,7 +219,9 @@ class VerifiedPeer(Peer):
         contributors = record.contributors or expected
 
         def gradient_of(peer: int, poison: Poison | None = None) -> np.ndarray:
-            return self.job.gradient(record.state, record.randomness, record.step, peer, poison)
+            # Of a batch that is nobody's the gradient is computed on the own device.
+            device = peer if peer < self.job.terms.n_peers else self.index
+            return self.job.gradient(record.state, record.randomness, record.step, peer, poison, device)
 
         def ask(peer: int, poison: Poison) -> None:
             seed = self.job.training.batch_seed(record.randomness, record.step, peer)

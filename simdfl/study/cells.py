@@ -1,6 +1,7 @@
 """Which attack concerns which protocol, and the setting in which it has something to do.
 
-Both follow from the attack itself: an attack concerns a protocol that asks for one of the decisions it changes.
+Both follow from the attack itself: an attack concerns a protocol that asks for the decisions by which it lies.
+What each protocol asks for stands in one table, which a test holds against what running protocols do ask for.
 """
 
 from __future__ import annotations
@@ -19,14 +20,17 @@ PROTOCOLS = ("verified", "btard", "all_reduce", "parameter_server", "gossip_sgd"
 
 ASKED_BY: Mapping[str, frozenset[str]] = {
     **dict.fromkeys(("gradient", "craft", "slowness", "delay_s", "junk_bytes", "link_factor"), EVERYWHERE),
-    "has_crashed": EVERYWHERE,
+    **dict.fromkeys(("has_crashed", "goes_down", "goal"), EVERYWHERE),
     "vector_for": GOSSIP,
-    **dict.fromkeys(("sends_part", "aggregate", "sends_aggregate"), PARTS),
-    **dict.fromkeys(("includes", "front_runs", "spam", "anchors"), frozenset({"verified"})),
-    **dict.fromkeys(("transcript", "deals_late", "opened_share"), frozenset({"verified"})),
-    "sends_finite": frozenset(),
+    "sends_part": PARTS | GOSSIP,
+    **dict.fromkeys(("aggregate", "sends_aggregate"), PARTS),
+    **dict.fromkeys(("anchors", "opened_share"), frozenset({"verified"})),
+    "sends_finite": EVERYWHERE,
 }
 """Which protocols ask for a decision; those that are not named are asked for where gradients are checked."""
+
+COVER = frozenset({"report", "votes", "goal", "deals_late", "down_s", "sends_finite"})
+"""What hides or measures a lie told elsewhere; alone it can be one."""
 
 IGNORED = frozenset(dir(object)) | {"gradient", "is_attacking", "coalition", "MARGIN", "parts"}
 
@@ -39,7 +43,19 @@ class Setting:
     reason: str
     params: str = ""
     beside: str = ""
+    only: frozenset[str] = EVERYWHERE
 
+
+PACE: Mapping[str, tuple[str, ...]] = {
+    "async_gossip": (
+        "learning.nominal_parameters=1_000_000",
+        "learning.nominal_flops=5_000_000_000",
+        "network.latency_ms=2",
+        "network.uplink_mbps=1000",
+        "network.downlink_mbps=1000",
+    ),
+}
+"""By protocol: where nobody waits, gradients must take longer than messages, or nothing arrives in time."""
 
 TOLERANT = "protocol.arithmetic.name=tolerant"
 SETTINGS: Mapping[str, Setting] = {
@@ -47,8 +63,10 @@ SETTINGS: Mapping[str, Setting] = {
     "slow_drift": Setting((TOLERANT,), "arithmetic is tolerant", "relative: 0.0002"),
     "refuse_to_show": Setting((TOLERANT,), "gradients must be shown"),
     "stake_griefing": Setting((TOLERANT,), "gradients must be shown"),
-    "bias_beacon": Setting(("beacon.scheme=pvss_ldei",), "it holds its secrets back"),
-    "early_decryption": Setting(("beacon.threshold_percent=30",), "three hold enough shares", "scale: 1"),
+    "bias_beacon": Setting(("beacon.scheme=randao",), "what is withheld is left out"),
+    "early_decryption": Setting(
+        ("beacon.threshold_percent=30",), "three hold enough shares", "scale: 1", only=frozenset({"verified"})
+    ),
     "sybil_join": Setting(("contracts.probation_steps=3",), "joining is allowed"),
     "reentry": Setting(("contracts.probation_steps=3",), "coming back is allowed"),
     "ban_evasion": Setting(("contracts.probation_steps=3",), "coming back is allowed"),
@@ -62,7 +80,11 @@ SETTINGS: Mapping[str, Setting] = {
     "aggregation_shift": Setting((), "of half the part's norm", "size: 0.5"),
     "shift_under_v3": Setting(("protocol.max_deviation=2.0",), "V3 is tight", "max_deviation: 2.0"),
 }
-"""Attacks that need more than the base scenario; ``beside`` is an attack of others that they cover or use."""
+"""Attacks that need more than the base scenario.
+
+``beside`` is an attack of others that they cover or use; ``only`` are the protocols they are about, where their
+decisions alone do not tell.
+"""
 
 
 def changes(attack: type[Behaviour], base: type[Behaviour]) -> frozenset[str]:
@@ -86,8 +108,10 @@ def concerns(name: str) -> tuple[str, ...]:
         return PROTOCOLS
     is_fault = name in FAULTS
     decisions = changes(FAULTS[name], Behaviour) if is_fault else changes(ADVERSARIES[name], Byzantine)
-    asking = frozenset().union(*(ASKED_BY.get(decision, CHECKED) for decision in decisions))
-    return tuple(protocol for protocol in PROTOCOLS if protocol in asking)
+    lies = decisions - COVER or decisions or {"attests"}  # who changes nothing covers its accomplices, as all do
+    asking = EVERYWHERE.intersection(*(ASKED_BY.get(lie, CHECKED) for lie in lies))
+    only = SETTINGS[name].only if name in SETTINGS else EVERYWHERE
+    return tuple(protocol for protocol in PROTOCOLS if protocol in asking & only)
 
 
 def setting_of(name: str, protocol: str) -> Setting:

@@ -18,7 +18,7 @@ from typing import Any
 
 from adversaries import FAULTS
 from simdfl.scenario import load
-from simdfl.study.cells import PROTOCOLS, concerns, setting_of
+from simdfl.study.cells import PACE, PROTOCOLS, concerns, setting_of
 from simdfl.world import RunResult, build
 
 START_STEP = 4
@@ -43,7 +43,7 @@ class Cell:
 def make_cell(attack: str, protocol: str) -> Cell:
     """Return the cell of an attack or fault, with its setting."""
     setting = setting_of(attack, protocol)
-    overrides = [f"protocol.name={protocol}", *setting.overrides]
+    overrides = [f"protocol.name={protocol}", *PACE.get(protocol, ()), *setting.overrides]
     member = f"{{name: {attack}, count: {COUNT}, start_step: {START_STEP}, params: {{{setting.params}}}}}"
     if attack in FAULTS:
         overrides.append(f"faults=[{member}]")
@@ -95,7 +95,7 @@ def describe(cell: Cell, result: RunResult) -> Row:
             (r["attack_success"] for r in reversed(result.steps) if r.get("attack_success")), None
         ),
         "step_s": result.summary["step_s"],
-        "setting": " ".join(calm(cell).overrides[1:]),
+        "setting": " ".join(calm(cell).overrides[1 + len(PACE.get(cell.protocol, ())) :]),
     }
 
 

@@ -43,8 +43,55 @@ HEADINGS = (
 INTRODUCTION = """Three peers play each attack from step 4 on; each cell is one run of the base scenario with
 one seed, and its loss is taken against a calm twin under the same setting. "After steps" counts from step 4 to
 the removal of the last attacker. "Success" is the share of the attacker's own records that the model labels as
-it wishes. A single run is no statistic: differences of a few points are noise. Attacks that need a setting of
-their own:"""
+it wishes. In `async_gossip` a gradient takes as long as that of a larger model: else all would have finished
+before the first message. A single run is no statistic: differences of a few points are noise. Attacks that need
+a setting of their own:"""
+
+NOTES = {
+    "invalid_dealing": (
+        "negative steps: dealings are checked when they are made, before the outputs they are "
+        "for. In `btard` a dealing is a hash and has no proof that could be wrong. The same holds "
+        "for the other wrong dealings"
+    ),
+    "slow_drift": (
+        "it stays within the tolerance, which is what the tolerance gives away; in `verified` and"
+        " `btard` the harm is as small"
+    ),
+    "nan": (
+        "rules leave out rows that are not finite, and only finite numbers can be committed to; so does `inf`"
+    ),
+    "mimic": (
+        "with public data a copied gradient is an honest one of another batch: it harms nobody, "
+        "and is banned all the same where it is recomputed"
+    ),
+    "noisy_data": "noise on the features hardly harms a linear model",
+    "withhold_part": (
+        "each liar takes one honest peer along, which keeps its stake; without a court all wait "
+        "for the deadline in every step"
+    ),
+    "stake_griefing": (
+        "the claim cannot be disproved, so nobody is punished for it; the court works for nothing"
+    ),
+    "bias_beacon": (
+        "`randao` leaves out what is withheld: nobody who lies is ever drawn. In `btard` every "
+        "throw costs the coalition a member"
+    ),
+    "early_decryption": "outside the model, b >= t: never caught",
+    "lazy_validator": "without canaries nobody would notice; the planted errors cost the twin accuracy too",
+    "colluding_validator": (
+        "only the peer beside them lies, and is caught when an honest validator is drawn for it; "
+        "the same holds for `withhold_vote` and `front_running_proposer`"
+    ),
+    "equivocate_aggregate": "the posted hash decides; a peer that got another value asks for the right one",
+    "false_anchor": ("caught on the base chain, where the poster's stake is, not in the channel of this table"),
+    "sybil_join": "each is removed like any other once it is seated, which is late in forty steps",
+    "reentry": "it comes back after a probation and is ejected again: more ejections than peers",
+    "shift_under_v3": (
+        "the largest shift that V3 lets pass, until a validator finds it; the wider V3, the larger"
+    ),
+    "crash": "ejected for silence, not banned; without a court all wait for the deadline in every step",
+}
+"""Why a row is as it is, where it may surprise."""
 
 
 def frame_of(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
@@ -72,6 +119,8 @@ def markdown(frame: pd.DataFrame, command: str) -> str:
         lines += [f"| {' | '.join(HEADINGS)} |", "| --- " * len(HEADINGS) + "|"]
         lines += [_line(row) for _, row in part[part["attack"] != "none"].iterrows()]
         lines.append("")
+    shown = {name: note for name, note in NOTES.items() if name in set(frame["attack"])}
+    lines += ["## What may surprise", "", *(f"- `{name}`: {note}." for name, note in shown.items()), ""]
     return "\n".join(lines)
 
 
@@ -110,8 +159,9 @@ def draw(frame: pd.DataFrame, path: Path) -> None:
         gone=[f"{r}/{n}" if n else "" for r, n in zip(part["removed"], part["liars"], strict=True)]
     )
     text = share.pivot(index="attack", columns="protocol", values="gone").reindex(order)[protocols].fillna("")
-    figure, axes = plt.subplots(figsize=(1.3 * len(protocols) + 3.5, 0.24 * len(order) + 1.6))
-    label = {"label": "accuracy lost against the calm twin, points"}
+    figure, axes = plt.subplots(
+        figsize=(0.85 * len(protocols) + 1.6, 0.17 * len(order) + 1.2), layout="constrained"
+    )
     sns.heatmap(
         lost,
         annot=text,
@@ -120,12 +170,14 @@ def draw(frame: pd.DataFrame, path: Path) -> None:
         vmin=0,
         vmax=80,
         linewidths=0.4,
-        cbar_kws=label,
+        linecolor="0.85",
+        cbar=False,
         ax=axes,
         annot_kws={"fontsize": 6},
     )
-    axes.set(xlabel="", ylabel="", title="Accuracy lost; in the cells: liars removed of all")
-    axes.tick_params(axis="both", labelsize=7)
-    figure.tight_layout()
-    figure.savefig(path, dpi=130)
+    axes.set(xlabel="", ylabel="", title="Darkness: accuracy lost, up to 80 points; numbers: liars removed")
+    axes.title.set_fontsize(8)
+    axes.tick_params(axis="both", labelsize=7, length=0)
+    axes.tick_params(axis="x", rotation=0, top=True, labeltop=True, labelbottom=True)
+    figure.savefig(path, dpi=130, metadata={"Software": None})
     plt.close(figure)

@@ -323,7 +323,7 @@ def _add_verified(world: World, rng: Rng, seats: list[Seat]) -> None:
     for chain in chains.all:
         chain.admit(fund_rewards(scenario, chain, owner))
     if contracts.terms.withheld == Withheld.TRUSTED:
-        TrustedDealer(chains.main, owner, rng, first_nonce=1)
+        TrustedDealer(chains.main, chains.all[-1].inbox, owner, rng, first_nonce=1)
 
 
 def _add_baseline(world: World, rng: Rng, seats: list[Seat]) -> None:

@@ -36,6 +36,11 @@ _channel: Any = None
 def _start_worker(channel: Any) -> None:
     global _channel
     _channel = channel
+    guard()
+
+
+def guard() -> None:
+    """Let the main process decide when this one ends: it alone hears Ctrl-C, and nobody outlives it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -1,8 +1,7 @@
 """What must hold in every run of a verified job, whoever lies, fails, comes or goes.
 
-1. No honest peer is *banned* (slashed), but for one reason, which is outside the model: a case whose judges are
-to
-   at least one half Byzantine, by the luck of a small jury or because honest peers are gone.
+1. No honest peer is *banned* (slashed), but for one reason, which is outside the model: a case at least half of
+   whose judges are Byzantine, by the luck of a small jury or because honest peers are gone.
 2. Money is conserved on every deployment, the job's and the base chain's.
 3. A beacon by recovery gives its output while at least t honest peers are left that can open shares.
 4. All honest peers in the roster have one model, and it is the one the contract agreed on.

@@ -1,7 +1,7 @@
 """Scenarios drawn at random over everything that a verified job can be, small enough for a fraction of a second.
 
-A scenario is a function of its seed alone: a violation is reproduced by ``python
-tests/security/random_worlds.py SEED`` from the root of the repository.
+A scenario is a function of its seed alone. A violation is reproduced from the root of the repository by
+``PYTHONPATH=. python tests/security/random_worlds.py SEED``.
 """
 
 from __future__ import annotations

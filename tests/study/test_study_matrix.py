@@ -6,12 +6,16 @@ import json
 from pathlib import Path
 
 import pytest
+import spying
 
 from adversaries import ADVERSARIES, FAULTS
 from simdfl.matrix import main
-from simdfl.study.cells import PROTOCOLS, SETTINGS, concerns
+from simdfl.protocols import PROTOCOLS as SHELF
+from simdfl.scenario import loads
+from simdfl.study.cells import ASKED_BY, CHECKED, PROTOCOLS, SETTINGS, concerns
 from simdfl.study.matrix import Row, all_cells, calm, compare, make_cell, run_matrix
 from simdfl.study.matrix_page import frame_of, markdown
+from simdfl.world import build
 
 BASE = Path(__file__).parents[2] / "scenarios" / "matrix.yaml"
 SHORT = """
@@ -38,6 +42,42 @@ def test_an_attack_on_gradients_concerns_all_and_one_on_the_beacon_only_where_th
     assert concerns("sign_flip") == PROTOCOLS
     assert concerns("withhold_reveal") == ("verified", "btard")
     assert "parameter_server" not in concerns("withhold_part")
+
+
+@pytest.mark.parametrize(
+    ("name", "protocols"),
+    [
+        ("dissensus", {"gossip_sgd", "async_gossip"}),
+        ("equivocate", {"verified", "btard"}),
+        ("aggregation_shift", {"verified", "btard", "all_reduce"}),
+        ("colluding_validator", {"verified", "btard"}),
+        ("bad_share", {"verified"}),
+        ("bias_beacon", {"verified", "btard"}),
+        ("false_anchor", {"verified"}),
+        ("early_decryption", {"verified"}),
+    ],
+)
+def test_an_attack_concerns_who_asks_for_all_its_lies(name: str, protocols: set[str]) -> None:
+    assert set(concerns(name)) == protocols
+
+
+TRUST = {"learns_secrets", "learns_key", "shared_notes", "accomplices"}
+"""What a coalition knows is no lie."""
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_no_running_protocol_asks_for_a_decision_that_the_table_denies(protocol: str) -> None:
+    spying.ASKED.clear()
+    spied = SHORT + "contracts: {deal_s: 22}\nadversaries: [{name: 'spying:Spy', count: 1}]\n"
+    result = build(loads(spied, "spied", [f"protocol.name={protocol}"]).scenario).run()
+    assert result.completed
+    assert {"gradient", "slowness"} <= spying.ASKED
+    denied = {name for name in spying.ASKED - TRUST if protocol not in ASKED_BY.get(name, CHECKED)}
+    assert denied == set()
+
+
+def test_the_matrix_knows_every_protocol_of_the_shelf() -> None:
+    assert set(PROTOCOLS) == set(SHELF)
 
 
 def test_twin_has_the_setting_and_no_attack() -> None:

@@ -91,14 +91,66 @@ class Crash(Fault):
         if return_after_s is not None:
             require_positive("crash.return_after_s", return_after_s)
         self._return_after_s = return_after_s
+        self._is_spent = False
 
     def has_crashed(self, turn: Turn) -> bool:
         """Return whether the machine is dead."""
         return turn.step >= self.start_step
+
+    def goes_down(self, turn: Turn) -> bool:
+        """Return whether it stops now: once."""
+        now, self._is_spent = turn.step >= self.start_step and not self._is_spent, turn.step >= self.start_step
+        return now
 
     def down_s(self) -> float | None:
         """Return how long it is down."""
         return self._return_after_s
 
 
-FAULTS: dict[str, type[Fault]] = {"straggler": Straggler, "late": LateSender, "crash": Crash}
+class Churn(Crash):
+    """Crash at ``start_step`` and again every ``period`` steps that it takes part in, and come back each time.
+
+    Parameters
+    ----------
+    return_after_s : float
+        How long each absence lasts, simulated seconds.
+
+    References
+    ----------
+    Stutzbach and Rejaie, "Understanding churn in peer-to-peer networks", IMC 2006.
+    """
+
+    def __init__(self, *, return_after_s: float = 120.0, **base: Any) -> None:
+        super().__init__(return_after_s=return_after_s, **base)
+
+    def goes_down(self, turn: Turn) -> bool:
+        """Return whether it stops now: whenever the schedule says so."""
+        return self.strikes(turn.step)
+
+
+class SlowLink(Fault):
+    """Have a line with `share` of the bandwidth that the peer would have, from the start.
+
+    Parameters
+    ----------
+    share : float
+        Above 0 and at most 1.
+    """
+
+    def __init__(self, *, share: float = 0.1, **base: Any) -> None:
+        super().__init__(**base)
+        require(0 < share <= 1, "slow_link.share", share, "above 0 and at most 1")
+        self._share = share
+
+    def link_factor(self) -> float:
+        """Return the share."""
+        return self._share
+
+
+FAULTS: dict[str, type[Fault]] = {
+    "straggler": Straggler,
+    "late": LateSender,
+    "slow_link": SlowLink,
+    "crash": Crash,
+    "churn": Churn,
+}

@@ -142,6 +142,7 @@ class Anchor(Contract):
         self.anchors[(epoch, "poster")] = poster
         self.anchors[(epoch, "until")] = ctx.timestamp_s + self.window_s
         if amounts:
+            self.payouts["settled"] = 1
             self.payouts["until"] = ctx.timestamp_s + self.window_s * bool(poster)
             for peer, amount in enumerate(amounts):
                 self.payouts[peer] = amount
@@ -151,7 +152,7 @@ class Anchor(Contract):
     def withdraw(self, ctx: Context) -> None:
         """Take what the last anchor gives one, when it cannot be challenged any more."""
         index = self._member(ctx)
-        ctx.require(self.payouts["until"] and ctx.timestamp_s > self.payouts["until"], "not settled yet")
+        ctx.require(self.payouts["settled"] and ctx.timestamp_s > self.payouts["until"], "not settled yet")
         ctx.require(self.members[("done", index)] == 0, "already paid")
         self.members[("done", index)] = 1
         amount = self.treasury.pay_settled(index, ctx.sender, self.payouts[index])

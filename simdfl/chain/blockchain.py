@@ -277,6 +277,10 @@ class Blockchain(Actor):
         for peer in range(self._network.n_peers):
             self._network.send(message, peer)
 
+    def before(self, number: int) -> int:
+        """Return the last block before `number` that peers are sent, 0 for none: those without events are not."""
+        return next((at for at in range(number - 1, 0, -1) if self.blocks[at - 1].events), 0)
+
     def _block_message(self, block: Block) -> Message:
         size = BLOCK_HEADER_BYTES + EVENT_BYTES * len(block.events)
         return Message(f"BLOCK:{self.name}", block.number, self._network.host, block, size, Traffic.CHAIN)

@@ -120,6 +120,10 @@ class PeerChannel(Blockchain):
         self._network.broadcast(Message("PROPOSAL", block.number, self._leader, block, size, Traffic.CHAIN))
         self.count(block.number, self._leader)
 
+    def before(self, number: int) -> int:
+        """Return the block before `number`: all are sent."""
+        return number - 1
+
     def count(self, number: int, voter: int) -> None:
         """Count a vote that has reached its proposer; with more than half, gossip the certificate."""
         current = self._rounds.get(number)

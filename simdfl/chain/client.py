@@ -70,7 +70,7 @@ class ChainClient:
         self.keypair = keypair
         self.history = chain.history
         self.head = 0
-        self._seen: set[int] = set()
+        self._early: dict[int, Block] = {}
         self.step_hashes: dict[int, bytes] = {}
         self._chain = chain
         self._network = network
@@ -148,14 +148,16 @@ class ChainClient:
         self._network.send(Message("SYNC", self.head, self.peer, None, 8, Traffic.CHAIN), self._network.host)
 
     def _receive(self, step: int, sender: int, message: Message) -> None:
-        self._act_on(message.content)
+        """Act on blocks in the order of the chain: one that overtook another waits for it."""
+        block: Block = message.content
+        if block.number > self.head:
+            self._early[block.number] = block
+        while self._early and self._chain.before(first := min(self._early)) <= self.head:
+            self._act_on(self._early.pop(first))
 
     def _act_on(self, block: Block) -> None:
-        """Take the events of a block, once."""
-        if block.number in self._seen:
-            return
-        self._seen.add(block.number)
-        self.head = max(self.head, block.number)
+        """Take the events of a block."""
+        self.head = block.number
         for event in block.events:
             if event.name == "StepOpened":
                 self.step_hashes[event.fields["step"]] = block.hash

@@ -169,6 +169,12 @@ class GradientEngine:
         accuracy, loss = kernels.score(self.model, params, *self._test)
         return Evaluation(float(accuracy), float(loss))
 
+    def loss(self, params: np.ndarray, seed: bytes) -> float:
+        """Return the mean loss of parameters (d,), registered or not, on the batch named by `seed`."""
+        indices = batch_indices(seed, self.dataset.n_train, self.batch_size)
+        x, y = self.dataset.x_train[indices], self.dataset.y_train[indices]
+        return float(kernels.score(self.model, params, x, y)[1])
+
     def success(self, params: np.ndarray, goal: Records) -> float:
         """Return the share of an attacker's records that parameters (d,) label as it wishes; NaN of none."""
         x, wanted = goal

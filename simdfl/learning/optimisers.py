@@ -57,6 +57,11 @@ class Optimiser:
         new_params, new_state = _update(self, params, state, gradient)
         return np.asarray(new_params), new_state
 
+    def change(self, gradient: jax.Array, state: OptState) -> tuple[jax.Array, OptState]:
+        """Return what one step along `gradient` (d,) adds to the parameters, and the next state; traceable."""
+        change, state = self._transform().update(gradient, state)
+        return change, state
+
     def state_bytes(self, state: OptState) -> bytes:
         """Return the canonical bytes of a state: magic, then per array its type, length and content."""
         return STATE_MAGIC + b"".join(_encode(leaf) for leaf in jax.tree.leaves(state))

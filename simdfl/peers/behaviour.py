@@ -182,6 +182,14 @@ class Behaviour:
 
     # ---- messages
 
+    def goes_down(self, turn: Turn) -> bool:
+        """Return whether the machine stops as this step begins, in protocols that it can come back to."""
+        return False
+
+    def link_factor(self) -> float:
+        """Return by what the own bandwidths are multiplied."""
+        return 1.0
+
     def down_s(self) -> float | None:
         """Return for how long a crash lasts, simulated seconds; None is for ever."""
         return None

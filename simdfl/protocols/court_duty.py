@@ -213,15 +213,21 @@ class CourtDuty(Duty):
         yield self.peer.spend("court", self.recomputation_s(record))
         verdict = self.judge.computation(record, target, shown, recomputed)
         if verdict not in (INNOCENT, VOID) and self.peer.job.terms.canary_permille:
-            yield from self._await_canary(case, record)
-            if self.judge.is_planted(record, target, shown):
+            lots_known = yield from self._await_canary(case, record)
+            if not lots_known or self.judge.is_planted(record, target, shown):
                 return VOID
         return verdict
 
     def _await_canary(self, case: dict[str, Any], record: StepRecord) -> Life:
-        """Wait until the lots of a step's canaries are known: when the output after next is open."""
+        """Wait until the lots of a step's canaries are known: when the output after next is open.
+
+        Return whether they are by the time to vote: who may have planted its error is not to be slashed for it.
+        """
+        if record.step + 2 > self.peer.job.terms.steps:
+            return True  # nobody was to plant anything: this output does not exist
         deadline_s = case["deadline"] - VOTE_BLOCKS * self.peer.chain.inclusion_s
-        yield self.peer.inbox.collect("chain:StepOpened", record.step + 2, 1, deadline_s)
+        opened = yield self.peer.inbox.collect("chain:StepOpened", record.step + 2, 1, deadline_s)
+        return opened.complete
 
     def _judge_opened(self, case: dict[str, Any], record: StepRecord) -> Life:
         opener = self._opener(case)

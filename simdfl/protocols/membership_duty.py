@@ -34,7 +34,6 @@ class MembershipDuty(Duty):
         self.plan = plan
         self.is_candidate = False
         self._asked: dict[int, list[int]] = defaultdict(list)
-        self._has_crashed = False
         peer.inbox.listen("STATE?", self._serve_digest)
         peer.inbox.listen("STATE!", self._serve_state)
 
@@ -47,8 +46,7 @@ class MembershipDuty(Duty):
         """
         if self.plan.leave_step == record.step:
             self.peer.chain.submit("registry", "leave")
-        if not self._has_crashed and self.peer.behaviour.has_crashed(self.peer.turn(record)):
-            self._has_crashed = True
+        if self.peer.behaviour.goes_down(self.peer.turn(record)):
             yield from self._crash()
             return True
         return False
@@ -107,7 +105,7 @@ class MembershipDuty(Duty):
         self.is_candidate = True
         peer.next_epoch = max(history.receivers, default=-1) + 1
         peer.also(peer.beacon_duty.deal_epochs())
-        for step in range(max(history.rosters) + 1, peer.job.terms.steps):
+        for step in range(max(history.rosters) + 1, peer.job.terms.steps + 1):
             opened = peer.inbox.collect("chain:StepOpened", step, 1)
             yield opened | peer.inbox.collect("chain:Aborted", 0, 1)
             if not opened.triggered or peer.index in history.banned:
@@ -119,7 +117,8 @@ class MembershipDuty(Duty):
                 self.is_candidate = False
                 peer.state = state
                 return step
-            yield from self._probe(step, state)
+            if step < peer.job.terms.steps:
+                yield from self._probe(step, state)
         self.is_candidate = False
         return None
 

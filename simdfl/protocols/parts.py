@@ -324,7 +324,7 @@ def project(
     """
     difference = np.subtract(parts, aggregate, dtype=np.float64)
     norms = np.sqrt(np.einsum("ij,ij->i", difference, difference))
-    weights = np.minimum(1.0, radius / np.maximum(norms, np.finfo(np.float64).tiny))
+    weights = np.minimum(1.0, radius / np.maximum(norms, min(radius, 1.0)))
     s = np.stack([np.einsum("ij,j->i", difference, row) for row in z], axis=1)
     return s * weights[:, None], norms
 

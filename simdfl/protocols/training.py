@@ -93,10 +93,11 @@ class Training:
             self._peer_of_seed[seed] = peer
         return seed
 
-    def _request(self, state: ModelState, seed: bytes, poison: Poison | None = None) -> GradientHandle:
+    def request(self, handle: bytes, seed: bytes, poison: Poison | None = None) -> GradientHandle:
+        """Ask for the gradient of a batch, drawn from its peer's shard, at the state with this engine handle."""
         peer = self._peer_of_seed.get(seed)
         population = None if peer is None or self.shards is None else self.shards.indices[peer]
-        return self.engine.request(state.handle, seed, poison, population)
+        return self.engine.request(handle, seed, poison, population)
 
     def open_batch(self, peer: int, seed: bytes) -> BatchOpening | None:
         """Return the opening of a private batch, or None where data are public."""
@@ -123,15 +124,17 @@ class Training:
         key = (state.digest, randomness, step)
         if self._announced != key:
             self._announced = key
-            self._handles = [self._request(state, self.batch_seed(randomness, step, peer)) for peer in peers]
+            self._handles = [
+                self.request(state.handle, self.batch_seed(randomness, step, peer)) for peer in peers
+            ]
 
     def ask(self, state: ModelState, seed: bytes, poison: Poison) -> None:
         """Ask for a poisoned gradient that will be read soon, so that it is computed together with others."""
-        self._request(state, seed, poison)
+        self.request(state.handle, seed, poison)
 
     def gradient(self, state: ModelState, seed: bytes, poison: Poison | None = None) -> np.ndarray:
         """Return the gradient (d,) of a batch, poisoned first if asked."""
-        return self._request(state, seed, poison).value()
+        return self.request(state.handle, seed, poison).value()
 
     def update(self, state: ModelState, aggregate: np.ndarray, aggregate_digest: bytes) -> ModelState:
         """Return the state after one optimiser step along `aggregate` (d,)."""

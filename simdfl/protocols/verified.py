@@ -192,6 +192,8 @@ class VerifiedPeer(Peer):
         else:
             yield from self.compute_and_commit(record)
         if step == self.job.terms.steps:
+            # Somebody may have fallen silent: without a call after the deadline nobody would get its stake back.
+            yield from await_chain(self, "Phase", step + 1, int(Phase.DONE), step + 1, Phase.COMMIT)
             return
         yield from self.exchange_duty.exchange_and_aggregate(record)
         yield from self.exchange_duty.lock(record)
@@ -268,7 +270,7 @@ class VerifiedPeer(Peer):
         """
         terms, output = self.job.terms, turn.step + 2
         secret = self.beacon_duty.secrets.get(output)
-        if not terms.canary_permille or secret is None or not self.behaviour.plants(turn):
+        if not terms.canary_permille or secret is None or output > terms.steps or not self.behaviour.plants(turn):
             return gradient
         if not is_canary(terms.job_digest, output, secret, terms.canary_permille):
             return gradient

@@ -16,12 +16,17 @@ TABLES: dict[str, dict[str, str]] = {
         "step": "training step, from 0",
         "first_finished_s": "simulated time at which the first honest peer had updated its model, s",
         "finished_s": "simulated time at which the last honest peer had, s",
-        "accuracy": "share of test records classified rightly, 0 to 1; empty where not evaluated",
-        "loss": "mean cross-entropy on the test records, nats; empty where not evaluated",
+        "accuracy": "share of test records classified rightly, 0 to 1; in gossip the mean over the evaluated "
+        "honest peers, of whom 16 are drawn if there are more; empty where not evaluated",
+        "loss": "mean cross-entropy on the test records, nats, of the same models; empty where not evaluated",
+        "accuracy_worst": "least accuracy of an evaluated honest peer, 0 to 1; empty but in gossip",
+        "consensus_distance": "mean over all honest peers of the squared distance of their parameters to their "
+        "mean; empty but in gossip",
         "attack_success": "share of the test records an adversary aims at (triggered or of its source class) "
         "that the model labels as it wishes, 0 to 1; empty where not evaluated, or if nobody aims at any",
         "removed": "peers banned or ejected so far",
-        "state": "digest of the model and optimiser state after the step",
+        "state": "digest of the model and optimiser state after the step; in gossip of the first honest peer's "
+        "parameters",
         "distinct_models": "different states among honest peers after the step; 1 unless they diverge",
     },
     "peers": {

@@ -129,8 +129,8 @@ def _write_table(folder: Path, name: str, loaded: Loaded, results: dict[str, Run
     ]
     columns = [*RUN_COLUMNS, *TABLES[name]]
     frame = pd.DataFrame(rows, columns=columns)
-    if "attack_success" in frame:
-        frame["attack_success"] = frame["attack_success"].astype("float64")
+    for column in {"attack_success", "accuracy_worst", "consensus_distance"} & set(columns):
+        frame[column] = frame[column].astype("float64")
     frame.attrs = {"scenario_digest": loaded.digest, "simdfl": __version__, "columns": TABLES[name]}
     frame.to_parquet(folder / f"{name}.parquet", index=False)
 

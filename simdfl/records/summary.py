@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from simdfl.protocols import GOSSIP_PROTOCOLS
 from simdfl.scenario import Scenario
 from simdfl.units import format_bytes, format_wei
 from simdfl.world.result import RunResult
@@ -30,6 +31,8 @@ def print_summary(console: Console, scenario: Scenario, results: dict[str, RunRe
     console.print(_accuracy_table(results))
     if any(result.attack_success is not None for result in results.values()):
         console.print(success_sentence(results), soft_wrap=True)
+    if any(has_own_models(result) for result in results.values()):
+        console.print(gossip_sentence(results), soft_wrap=True)
     if main.removals:
         console.print(_removals_table(main))
     if main.blocks:
@@ -91,6 +94,28 @@ def success_sentence(results: dict[str, RunResult]) -> str:
         if result.attack_success is not None
     ]
     return f"Attack success, of the test records aimed at: {', '.join(shares)}."
+
+
+def has_own_models(result: RunResult) -> bool:
+    """Return whether every peer of the run has a model of its own."""
+    return result.protocol in GOSSIP_PROTOCOLS
+
+
+def gossip_sentence(results: dict[str, RunResult]) -> str:
+    """Return how fast models mix, and how well the honest peers of gossip runs agree in the end."""
+    runs = {name: result for name, result in results.items() if has_own_models(result)}
+    gap = next(iter(runs.values())).summary["overlay"]["spectral_gap"]
+    ends = []
+    for name, result in runs.items():
+        rows = [row for row in result.steps if row["accuracy_worst"] is not None]
+        if rows:
+            row = rows[-1]
+            ends.append(f"{name} {100 * row['accuracy_worst']:.1f} % and {row['consensus_distance']:.2g}")
+    return (
+        f"Metropolis mixing matrix: spectral gap {gap:.3f}, a round of plain mixing leaves at most "
+        f"{(1 - gap) ** 2:.0%} of the variance between peers. Worst honest peer and consensus distance at the "
+        f"last evaluation: {'; '.join(ends) or 'none'}."
+    )
 
 
 def _removals_table(main: RunResult) -> Table:

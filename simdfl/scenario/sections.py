@@ -85,6 +85,28 @@ class Anchoring(Section):
     challenge_s: Count = Field(default=600, description="Time in which a posted hash can be challenged, seconds.")
 
 
+class Gossip(Section):
+    """How peers with models of their own exchange them (gossip_sgd, async_gossip)."""
+
+    order: Literal["combine_and_adapt", "adapt_then_combine"] = Field(
+        default="combine_and_adapt",
+        description=(
+            "What gossip_sgd exchanges: the models that the gradients are taken at (combine_and_adapt, as in the "
+            "paper), or the models after the local step (adapt_then_combine)."
+        ),
+    )
+    merge: Literal["sum_weight", "age"] = Field(
+        default="sum_weight",
+        description=(
+            "What an arriving model weighs in async_gossip: a share that its sender gives away (sum_weight), or "
+            "the local steps that went into it (age)."
+        ),
+    )
+    fanout: Count = Field(
+        default=1, description="Neighbours to whom a peer of async_gossip sends its model after a step."
+    )
+
+
 class Protocol(Section):
     """What the peers run and the numbers of its checks."""
 
@@ -103,8 +125,10 @@ class Protocol(Section):
         default=10.0, description="Distance from the aggregate, in gradient units, above which a peer complains."
     )
     rule: RuleConfig = Field(
-        default_factory=RuleConfig, description="Rule of the parameter_server and all_reduce baselines."
+        default_factory=RuleConfig,
+        description="Rule of parameter_server and all_reduce, or gossip rule; mean is mixing in gossip.",
     )
+    gossip: Gossip = Field(default_factory=lambda: Gossip(), description="How models are exchanged in gossip.")
     anchoring: Anchoring = Field(default_factory=lambda: Anchoring(), description="What goes on chain, and when.")
     canary_permille: int = Field(
         default=0, ge=0, le=1000, description="Planted errors that expose lazy validators, per 1000 commitments."

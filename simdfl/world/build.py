@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from contracts_model import Withheld
-from simdfl.aggregation import make_rule
+from simdfl.aggregation import GOSSIP_RULES, make_rule
 from simdfl.chain.blockchain import Blockchain
 from simdfl.crypto.beacon import make_beacon
 from simdfl.crypto.signatures import Keypair
@@ -27,7 +27,7 @@ from simdfl.learning.schedules import bind
 from simdfl.learning.sizes import SizeModel
 from simdfl.network import Network
 from simdfl.peers.peer import Messenger, Peer, Seat
-from simdfl.protocols import PROTOCOLS
+from simdfl.protocols import GOSSIP_PROTOCOLS, PROTOCOLS
 from simdfl.protocols.all_reduce import AllReducePeer
 from simdfl.protocols.baseline import BaselineJob
 from simdfl.protocols.job import VerifiedJob
@@ -41,7 +41,9 @@ from simdfl.scenario import Scenario
 from simdfl.world.assurance import make_arithmetic
 from simdfl.world.cast import attack_goal, draw_byzantine, make_behaviours
 from simdfl.world.chains import Chains, fund_rewards, main_profile, make_chains
-from simdfl.world.conditions import draw_conditions, draw_overlay
+from simdfl.world.conditions import draw_conditions, draw_overlay, narrow_links
+from simdfl.world.gossip import add_gossip
+from simdfl.world.gossip_observer import GossipObserver
 from simdfl.world.manifest import (
     PEER_BALANCE_WEI,
     chain_profile,
@@ -153,7 +155,39 @@ def build(scenario: Scenario, progress: Progress | None = None) -> World:
     byzantine = frozenset(peer for members in groups for peer in members)
     honest = frozenset(range(n)) - byzantine
     overlay = draw_overlay(scenario, byzantine, rng)
-    observer = Observer(
+    observer = _make_observer(scenario, training, honest, progress, rng)
+    behaviours = make_behaviours(scenario, rng, groups, training.engine.dataset.n_classes)
+    env = Environment()
+    section = scenario.network
+    network = Network(
+        env,
+        overlay,
+        narrow_links(draw_conditions(section, n, rng), behaviours),
+        rng,
+        section.validate_ms * 1e-3,
+        scenario.chain.access_latency_ms * 1e-3,
+    )
+    slowness = _draw_slowness(scenario, rng)
+    keypairs = [Keypair.from_seed(rng.key("signing-key", peer)) for peer in range(n)]
+    seats = [Seat(env, i, keypairs[i], behaviours[i], device, float(slowness[i]), network) for i in range(n)]
+    world = World(scenario, env, network, training, [], honest, observer, {}, None, [], [], notices)
+    if scenario.protocol.name in ("verified", "btard"):
+        _add_verified(world, rng, seats)
+    elif scenario.protocol.name in GOSSIP_PROTOCOLS:
+        add_gossip(world, rng, seats)
+    else:
+        _add_baseline(world, rng, seats)
+    observer.goal = attack_goal(behaviours, training.engine.dataset)
+    peers: Any = world.peers
+    observer.peer_states = lambda peer: peers[peer].state
+    return world
+
+
+def _make_observer(
+    scenario: Scenario, training: Training, honest: frozenset[int], progress: Progress | None, rng: Rng
+) -> Observer:
+    has_own_models = scenario.protocol.name in GOSSIP_PROTOCOLS
+    observer = (GossipObserver if has_own_models else Observer)(
         training,
         honest,
         scenario.protocol.steps,
@@ -161,29 +195,9 @@ def build(scenario: Scenario, progress: Progress | None = None) -> World:
         scenario.output.trace == "full",
         progress,
     )
-    env = Environment()
-    section = scenario.network
-    network = Network(
-        env,
-        overlay,
-        draw_conditions(section, n, rng),
-        rng,
-        section.validate_ms * 1e-3,
-        scenario.chain.access_latency_ms * 1e-3,
-    )
-    behaviours = make_behaviours(scenario, rng, groups, training.engine.dataset.n_classes)
-    slowness = _draw_slowness(scenario, rng)
-    keypairs = [Keypair.from_seed(rng.key("signing-key", peer)) for peer in range(n)]
-    seats = [Seat(env, i, keypairs[i], behaviours[i], device, float(slowness[i]), network) for i in range(n)]
-    world = World(scenario, env, network, training, [], honest, observer, {}, None, [], [], notices)
-    if scenario.protocol.name in ("verified", "btard"):
-        _add_verified(world, rng, seats)
-    else:
-        _add_baseline(world, rng, seats)
-    observer.goal = attack_goal(behaviours, training.engine.dataset)
-    peers: Any = world.peers
-    observer.peer_states = lambda peer: peers[peer].state
-    return world
+    if isinstance(observer, GossipObserver):
+        observer.draw_sample(rng.stream("evaluated-peers"))
+    return observer
 
 
 def _shelf(where: str, name: str, shelf: dict[str, Any]) -> Any:
@@ -210,7 +224,10 @@ def _make_training(scenario: Scenario, rng: Rng) -> tuple[Training, list[str]]:
     given = {"rng": rng.stream("dataset")}
     dataset = bind("learning.dataset.params", load, section.dataset.params, given)
     model = _make_model(scenario, dataset.input_shape, dataset.n_classes)
-    engine = GradientEngine(model, dataset, section.batch_size, sizes=_make_sizes(scenario, model))
+    own_states = scenario.protocol.name in GOSSIP_PROTOCOLS
+    states = max(256, 4 * scenario.peers.count) if own_states else 256
+    sizes = _make_sizes(scenario, model)
+    engine = GradientEngine(model, dataset, section.batch_size, states=states, own_states=own_states, sizes=sizes)
     notice = engine.self_test(rng.stream("self-test"))
     rate = learning_rate(scenario)
     optimiser = make_optimiser(section.optimiser.name, {"learning_rate": rate, **section.optimiser.params})
@@ -296,6 +313,11 @@ def _add_baseline(world: World, rng: Rng, seats: list[Seat]) -> None:
     """Add the peers of an unverified protocol."""
     scenario = world.scenario
     section = scenario.protocol.rule
+    if section.name in GOSSIP_RULES:
+        raise UserError(
+            f"protocol.rule.name: {section.name!r} is a gossip rule and {scenario.protocol.name!r} has no "
+            f"neighbourhoods; use a rule such as centered_clip, or one of {', '.join(GOSSIP_PROTOCOLS)}"
+        )
     rule = make_rule(section.name, section.params, scenario.peers.count, scenario.byzantine_count, section.then)
     job = BaselineJob(
         world.training,

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import networkx as nx
 import numpy as np
 
 import topologies
 from simdfl.errors import UserError
 from simdfl.network import Conditions
+from simdfl.peers.behaviour import Behaviour
 from simdfl.rng import Rng
 from simdfl.scenario import Network as NetworkSection
 from simdfl.scenario import Scenario
@@ -70,6 +74,12 @@ def draw_conditions(section: NetworkSection, n: int, rng: Rng) -> Conditions:
         down_bps=_fixed(down_bps, section.downlink_mbps),
         loss=section.loss,
     )
+
+
+def narrow_links(conditions: Conditions, behaviours: Sequence[Behaviour]) -> Conditions:
+    """Return the conditions with the bandwidths that the peers' faults leave them."""
+    factors = np.array([behaviour.link_factor() for behaviour in behaviours])
+    return replace(conditions, up_bps=conditions.up_bps * factors, down_bps=conditions.down_bps * factors)
 
 
 def _fixed(drawn_bps: np.ndarray, mbps: float | None) -> np.ndarray:

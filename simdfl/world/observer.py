@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from simdfl.chain.blockchain import ContractEvent
 from simdfl.learning.poison import Records
@@ -14,6 +17,17 @@ from simdfl.trace import TraceRecorder
 from simdfl.world.result import Row
 
 Progress = Callable[[int, float, float | None, int], None]
+EVALUATED = ("accuracy", "loss", "accuracy_worst", "consensus_distance", "attack_success")
+
+
+@dataclass(frozen=True)
+class FinalModel:
+    """What is left at the end: parameters (d,), accuracy, loss (nats) and attack success, None without a goal."""
+
+    params: np.ndarray
+    accuracy: float
+    loss: float
+    attack_success: float | None
 
 
 class Observer:
@@ -78,20 +92,29 @@ class Observer:
             evaluation = self._training.evaluate(state)
             accuracy, loss = evaluation.accuracy, evaluation.loss
             success = self.attack_success(state)
-        self.steps[event.step] = {
-            "step": event.step,
-            "first_finished_s": now_s,
-            "finished_s": now_s,
-            "accuracy": accuracy,
-            "loss": loss,
-            "attack_success": success,
-            "removed": self.removed_count,
-            "state": state.digest.hex(),
-            "models": {event.state},
-        }
+        figures = {"accuracy": accuracy, "loss": loss, "attack_success": success}
+        self.steps[event.step] = self._row(event.step, now_s, state, event.state) | figures
         self.final_state = state
         if self._progress is not None:
             self._progress(event.step, now_s, accuracy, self.removed_count)
+
+    def _row(self, step: int, now_s: float, state: ModelState, model: bytes) -> Row:
+        """Return the row of a step that somebody has just finished, not evaluated yet."""
+        return {
+            "step": step,
+            "first_finished_s": now_s,
+            "finished_s": now_s,
+            **dict.fromkeys(EVALUATED),
+            "removed": self.removed_count,
+            "state": state.digest.hex(),
+            "models": {model},
+        }
+
+    def outcome(self) -> FinalModel:
+        """Return the model at the end of the run, with what it is worth."""
+        evaluation = self._training.evaluate(self.final_state)
+        success = self.attack_success(self.final_state)
+        return FinalModel(self.final_state.params, evaluation.accuracy, evaluation.loss, success)
 
     def attack_success(self, state: ModelState) -> float | None:
         """Return the share of the attackers' records that the model labels as they wish; None without a goal."""

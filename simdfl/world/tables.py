@@ -32,8 +32,7 @@ WORK = (
 def collect_result(world: World, outcome: str) -> RunResult:
     """Return the result of a run that has ended."""
     observer, scenario = world.observer, world.scenario
-    final = observer.final_state
-    evaluation = world.training.evaluate(final)
+    final = observer.outcome()
     steps = observer.step_rows()
     return RunResult(
         name=scenario.name,
@@ -42,9 +41,9 @@ def collect_result(world: World, outcome: str) -> RunResult:
         trace_digest=observer.recorder.digest(),
         trace_events=observer.recorder.count,
         simulated_s=world.env.now,
-        accuracy=evaluation.accuracy,
-        loss=evaluation.loss,
-        attack_success=observer.attack_success(final),
+        accuracy=final.accuracy,
+        loss=final.loss,
+        attack_success=final.attack_success,
         steps=steps,
         peers=peer_rows(world),
         removals=observer.removals,

@@ -32,13 +32,14 @@ def test_a_fault_lies_about_nothing(name):
     peer = make_fault(name, {}, start_step=1)
     assert not isinstance(peer, Byzantine)
     own = {key for key in vars(FAULTS[name]) if key in vars(Behaviour)} - {"__init__", "__doc__", "__module__"}
-    assert own <= {"slowness", "delay_s", "has_crashed", "down_s"}
+    assert own <= {"slowness", "delay_s", "has_crashed", "goes_down", "down_s", "link_factor"}
     before, after = make_turn(0, 0), make_turn(1, 0)
     honest = Behaviour()
     assert peer.slowness(before) == honest.slowness(before) == 1.0
     assert peer.delay_s(before) == honest.delay_s(before) == 0.0
     assert peer.has_crashed(before) is honest.has_crashed(before) is False
-    assert (peer.slowness(after), peer.delay_s(after), peer.has_crashed(after)) != (1.0, 0.0, False)
+    struck = (peer.slowness(after), peer.delay_s(after), peer.has_crashed(after), peer.link_factor())
+    assert struck != (1.0, 0.0, False, 1.0)
     assert peer.gradient(after) is after.own_gradient()
 
 
@@ -53,6 +54,7 @@ def test_faults_strike_on_their_schedule():
         ("stragler", {}, "fault: unknown name 'stragler' (did you mean 'straggler'?)"),
         ("straggler", {"factor": 0.5}, "straggler.factor: must be at least 1, got 0.5"),
         ("straggler", {"fator": 2}, "fault straggler: unknown parameter 'fator' (did you mean 'factor'?)"),
+        ("slow_link", {"share": 0.0}, "slow_link.share: must be above 0 and at most 1, got 0.0"),
         ("late", {"delay_s": "x"}, "fault late.delay_s: must be a number, got 'x'"),
         ("crash", {"x": 1}, "fault crash: unknown parameter 'x'; known parameters: return_after_s"),
         ("adversaries:Fault2", {}, "unknown name 'Fault2'"),
@@ -147,11 +149,28 @@ def test_groups_that_cannot_be_are_one_sentence(override, sentence):
 def test_a_crashed_peer_of_the_verified_protocol_is_ejected_and_comes_back_on_probation():
     faults = "faults=[{name: crash, count: 1, start_step: 2, params: {return_after_s: 150}}]"
     more = ("contracts.deal_s=22", "contracts.probation_steps=2", "beacon.group=ideal", "beacon.epoch_outputs=4")
-    _, result = run(faults, *more, "protocol.steps=14", protocol="verified")
+    _, result = run(faults, *more, "protocol.steps=24", protocol="verified")
     assert result.completed
     assert [(row["kind"], row["reason"]) for row in result.removals] == [("ejected", "missed deadline: commit")]
     assert [row["standing"] for row in result.peers] == ["active"] * 6
     assert [row["slashed_wei"] for row in result.removals] == ["0"]
+
+
+def test_a_churning_peer_goes_and_comes_again_and_again():
+    faults = "faults=[{name: churn, count: 1, start_step: 2, period: 12, params: {return_after_s: 60}}]"
+    more = ("contracts.deal_s=22", "contracts.probation_steps=2", "beacon.group=ideal", "beacon.epoch_outputs=4")
+    quick = ("contracts.commit_s=20", "contracts.aggregate_s=20", "protocol.steps=60")
+    _, result = run(faults, *more, *quick, protocol="verified")
+    assert result.completed
+    assert len(result.removals) >= 2
+    assert {(row["kind"], row["slashed_wei"]) for row in result.removals} == {("ejected", "0")}
+
+
+def test_a_slow_link_delays_a_step_and_harms_nobody():
+    _, calm = run("protocol.steps=4")
+    _, slow = run("protocol.steps=4", "faults=[{name: slow_link, count: 1, params: {share: 0.001}}]")
+    assert slow.summary["step_s"] > calm.summary["step_s"]
+    assert min(row["up_bps"] for row in slow.peers) < 0.01 * min(row["up_bps"] for row in calm.peers)
 
 
 def test_a_peer_cannot_both_fail_and_lie():

@@ -143,7 +143,7 @@ class Stage:
         return [self.beacon_keys[peer][1] for peer in self.receivers(epoch)]
 
     def outputs(self, epoch: int) -> range:
-        return range(epoch * self.terms.epoch_outputs, (epoch + 1) * self.terms.epoch_outputs)
+        return self.job.beacon.outputs_of(epoch)
 
     def make_dealing(self, dealer: int, output: int) -> bytes:
         keys = self.receiver_keys(output // self.terms.epoch_outputs)

@@ -22,8 +22,8 @@ FLOORS = (
     {"crypto", "learning", "aggregation"},
     {"network", "chain"},
     {"peers", "protocols"},
-    {"scenario", "world", "records"},
-    {"run", "testing", "sweep", "report", "audit", "view"},
+    {"scenario", "world", "records", "study"},
+    {"run", "testing", "sweep", "report", "audit", "view", "matrix", "figures"},
 )
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 ASSEMBLY = 4

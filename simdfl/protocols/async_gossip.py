@@ -103,6 +103,7 @@ class AsyncGossipPeer(GossipPeer):
         for neighbour in draw.choice(self.neighbours, fanout, replace=False).tolist():
             if self.behaviour.sends_part(turn, neighbour):
                 vector = self.tell(turn, neighbour)
-                parcel, size_bytes = Parcel(vector, self.weight), vector.nbytes + WEIGHT_BYTES
+                size_bytes = self.job.training.sizes.vector_bytes(vector.size) + WEIGHT_BYTES
+                parcel = Parcel(vector, self.weight)
                 message = Message("PUSH", step, self.index, parcel, size_bytes, Traffic.GRADIENT)
                 self.network.send(message, neighbour)

@@ -228,7 +228,8 @@ class GossipPeer(Peer):
 
         context = GossipContext(step, self.job.steps, loss, self.job.rule_context(self.index, step, own))
         mixed = self.job.rules[self.index](own, self.job.rows.stack(vectors), weights, context)
-        duration_s = 2.0 * own.size * len(weights) / self.device.flops_per_s
+        entries = self.job.training.sizes.vector_entries(own.size)
+        duration_s = self.device.work_s(2.0 * entries * len(weights))
         return mixed, duration_s + tested * LOSS_SHARE * self.gradient_s(self.job.training.engine)
 
     def adopt(self, params: np.ndarray, opt_state: OptState) -> None:

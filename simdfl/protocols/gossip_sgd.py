@@ -77,7 +77,8 @@ class GossipSgdPeer(GossipPeer):
         for neighbour in self.neighbours:
             if self.behaviour.sends_part(turn, neighbour):
                 vector = self.tell(turn, neighbour)
-                message = Message("MODEL", step, self.index, vector, vector.nbytes, Traffic.GRADIENT)
+                size = self.job.training.sizes.vector_bytes(vector.size)
+                message = Message("MODEL", step, self.index, vector, size, Traffic.GRADIENT)
                 self.network.send(message, neighbour)
 
     def combine(self, step: int, own: np.ndarray) -> Life:

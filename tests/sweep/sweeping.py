@@ -11,7 +11,7 @@ from pathlib import Path
 from signal import SIGKILL
 
 ROOT = Path(__file__).resolve().parents[2]
-TIMEOUT_S = 180.0
+TIMEOUT_S = 600.0
 BASE = f"base: {ROOT / 'scenarios' / 'quick.yaml'}\n"
 TINY = (
     f"name: tiny\n{BASE}set: {{protocol.steps: 2, protocol.name: all_reduce}}\ngrid: {{peers.count: [4, 5, 6]}}\n"

@@ -94,6 +94,7 @@ def test_the_folder_of_another_sweep_is_refused(whole: Path, tmp_path: Path) -> 
     assert (occupied.returncode, "holds no sweep" in occupied.stderr) == (2, True)
 
 
+@pytest.mark.slow
 def test_failed_runs_are_recorded_and_stop_nothing(tmp_path: Path) -> None:
     (tmp_path / "deadly.py").write_text(DEADLY)
     (tmp_path / "s.yaml").write_text(MIXED)

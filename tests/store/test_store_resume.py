@@ -1,4 +1,4 @@
-"""A killed run goes on from its store to the same result, without computing again what is there."""
+"""A run whose process is killed goes on from its store to the same result, whatever the tail lost."""
 
 from __future__ import annotations
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from simdfl.world.publication import Publication
 
 Row = dict[str, Any]
 
@@ -16,7 +19,7 @@ class RunResult:
 
     ``steps``, ``peers``, ``removals``, ``calls``, ``traffic`` and ``assurance`` are tidy tables (columns: see
     :mod:`simdfl.records.columns`); ``blocks``, ``base_blocks`` (anchors, where the job runs in a channel),
-    ``messages`` and ``manifest`` are what an outsider needs to check the run.
+    ``messages``, ``manifest`` and ``publication`` are what an outsider needs to check the run.
     """
 
     name: str
@@ -41,6 +44,7 @@ class RunResult:
     base_blocks: list[Any] = field(default_factory=list)
     messages: list[Any] = field(default_factory=list)
     trace_lines: list[str] = field(default_factory=list)
+    publication: Publication | None = None
 
     @property
     def completed(self) -> bool:

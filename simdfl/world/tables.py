@@ -31,6 +31,8 @@ WORK = (
 def collect_result(world: World, outcome: str) -> RunResult:
     """Return the result of a run that has ended."""
     observer, scenario = world.observer, world.scenario
+    if world.publication is not None:
+        world.publication.close(world)
     final = observer.final_state
     evaluation = world.training.evaluate(final)
     steps = observer.step_rows()
@@ -57,6 +59,7 @@ def collect_result(world: World, outcome: str) -> RunResult:
         base_blocks=list(world.chains.base.blocks) if world.chains is not None and world.chains.base else [],
         messages=world.messages,
         trace_lines=[trace_line(*pair) for pair in observer.recorder.events],
+        publication=world.publication,
     )
 
 

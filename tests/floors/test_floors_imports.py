@@ -23,7 +23,7 @@ FLOORS = (
     {"network", "chain"},
     {"peers", "protocols"},
     {"scenario", "world", "records"},
-    {"run", "testing", "sweep", "report", "audit", "view"},
+    {"run", "testing", "sweep", "report", "audit", "view", "auditing"},
 )
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 ASSEMBLY = 4

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 from simdfl.errors import UserError
 
 if TYPE_CHECKING:
-    from simdfl.auditing.inspection import Outcome, Progress, Request
+    from simdfl.auditing.inspection import Outcome, Request
 
 EXIT_VIOLATION = 1
 EXIT_UNUSABLE = 2

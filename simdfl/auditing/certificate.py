@@ -1,7 +1,7 @@
-"""The openness certificate: a small signed statement that links weights, data, code, seeds, participants and chain.
+"""The openness certificate: a small signed statement that links weights, data, code, seeds, participants, chain.
 
-It says what an auditor has checked, under the auditor's own key. Whoever trusts that key need not audit again; whoever
-does not can, since everything it names is content-addressed.
+It says what an auditor has checked, under the auditor's own key. Whoever trusts that key need not audit again;
+whoever does not can, since everything it names is content-addressed.
 """
 
 from __future__ import annotations

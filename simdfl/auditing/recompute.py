@@ -1,10 +1,10 @@
 """Levels 1 and 2: gradients computed again, and the whole training replayed.
 
-Level 1 draws (step, peer) pairs with the auditor's own coin, which no peer could foresee. Level 2 takes all pairs,
-aggregates them again where every contribution is known, and ends at the published weights.
+Level 1 draws (step, peer) pairs with the auditor's own coin, which no peer could foresee. Level 2 takes all
+pairs, aggregates them again where every contribution is known, and ends at the published weights.
 
-A wrong gradient is no violation where the procedure dealt with it: its maker was banned, or it was a planted canary.
-A wrong gradient of a peer that was never banned is what an audit is for.
+A wrong gradient is no violation where the procedure dealt with it: its maker was banned, or it was a planted
+canary. A wrong gradient of a peer that was never banned is what an audit is for.
 """
 
 from __future__ import annotations
@@ -238,7 +238,7 @@ class Recomputation:
         return False
 
     def _is_canary(self, peer: int, found: StepFacts, gradient: np.ndarray, root: bytes | None) -> bool:
-        """Return whether the gradient is right but for the error that an opened secret told its maker to plant."""
+        """Return whether the gradient is right but for the error that its maker's opened secret plants."""
         if peer not in found.canaries:
             return False
         planted = gradient.copy()

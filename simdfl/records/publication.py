@@ -81,7 +81,7 @@ def opened_records(result: RunResult) -> Iterator[bytes]:
 def write_index(folder: Path, result: RunResult) -> None:
     """Write the index: protocol, outcome, sizes per step, and the SHA-256 of every published file."""
     paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and is_published(path, folder)]
-    files = {
+    files: dict[str, dict[str, Any]] = {
         path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": _sha256(path)}
         for path in paths
     }

@@ -165,12 +165,9 @@ class Recomputation:
             found = {}
             while held is not None and held[0] <= step:
                 at, peer, gradient = held
-                facts = self._facts.steps.get(at)
-                root = facts.roots.get(peer) if facts is not None else None
-                right = facts is not None and commitment_root(gradient, len(facts.roster)) == root
-                what = f"the opened gradient of peer {peer} is not the committed one"
-                self._findings.require("commitments", right, at, "opened.bin", what)
-                if at == step and right:
+                facts = self._facts.steps[step]
+                root = facts.roots.get(peer)
+                if at == step and commitment_root(gradient, len(facts.roster)) == root:
                     found[peer] = gradient
                 held = next(stream, None)
             return found

@@ -9,7 +9,7 @@ import numpy as np
 
 from simdfl.auditing.facts import Facts
 from simdfl.auditing.findings import Findings, Unusable
-from simdfl.auditing.parts import as_parts, part_hash, state_digest
+from simdfl.auditing.parts import as_parts, commitment_root, part_hash, state_digest
 from simdfl.auditing.published import Published, as_bytes
 from simdfl.auditing.reading import as_vector, open_file, read_bytes, read_weights
 
@@ -72,6 +72,7 @@ def check_weights(published: Published, facts: Facts, findings: Findings, tick: 
     for step, aggregate in aggregates(published):
         _check_aggregate(step, aggregate, facts, findings)
         tick(step)
+    _check_opened(published, facts, findings)
     for step, names in sorted(checkpoint_names(published).items()):
         _check_state(findings, facts, step, names[0], *read_state(published, *names))
     final = read_state(published, "model.npy", "optimiser.bin")
@@ -87,10 +88,23 @@ def check_weights(published: Published, facts: Facts, findings: Findings, tick: 
         if step + 1 in facts.steps or facts.is_done:
             agreed = step_facts.state is not None
             findings.require("state digests", agreed, step, f"step {step}", "no majority for any state")
+    claimed = published.index["outcome"] == "completed"
+    what = "the index tells another end of the job than the contracts"
+    findings.require("contract state", claimed == facts.is_done, None, "published.json", what)
     genesis = as_bytes("manifest.json genesis", published.manifest["genesis"], 32)
     if facts.steps and facts.steps[min(facts.steps)].state is not None:
         same = facts.steps[min(facts.steps)].state == genesis
         findings.require("state digests", same, 0, "manifest.json", "training began from other weights")
+
+
+def _check_opened(published: Published, facts: Facts, findings: Findings) -> None:
+    """Check that what banned peers opened is what they had committed to."""
+    for step, peer, gradient in opened(published):
+        found = facts.steps.get(step)
+        root = found.roots.get(peer) if found is not None else None
+        right = found is not None and commitment_root(gradient, len(found.roster)) == root
+        what = f"the opened gradient of peer {peer} is not the committed one"
+        findings.require("commitments", right, step, "opened.bin", what)
 
 
 def _check_aggregate(step: int, aggregate: np.ndarray, facts: Facts, findings: Findings) -> None:

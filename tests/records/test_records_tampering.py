@@ -149,19 +149,40 @@ def test_a_forged_signature(forger: Forger) -> None:
     assert outcome.findings.checks["transaction signatures"].failed == 1
 
 
+def swap(block: dict[str, Any], at: int) -> None:
+    """Exchange a call with the one before it."""
+    calls = block["transactions"]
+    calls[at], calls[at - 1] = calls[at - 1], calls[at]
+    for position, call in enumerate(calls):
+        call["position"] = position
+
+
 def test_reordered_calls(forger: Forger) -> None:
     """The last two commitments of a step change places: the other one ends the phase now."""
 
     def change(blocks: Lines) -> None:
-        block = next(
-            b for b in blocks if any(e["name"] == "Exchange" for c in b["transactions"] for e in c["events"])
-        )
-        calls = block["transactions"]
-        calls[-1], calls[-2] = calls[-2], calls[-1]
-        for position, call in enumerate(calls):
-            call["position"] = position
+        for block in blocks:
+            names = [[event["name"] for event in call["events"]] for call in block["transactions"]]
+            ends = [at for at, found in enumerate(names) if at and "Exchange" in found]
+            if ends:
+                return swap(block, ends[0])
+        raise AssertionError("no block ends a phase")
 
     assert first_of(audit(forger.blocks(change))) == ("receipts", 0)
+
+
+def test_reordered_calls_that_commute_have_another_head(run_folder: Path, forger: Forger) -> None:
+    """Where order changes no outcome, only the chain's head tells, which an auditor compares with the chain."""
+    right = audit(run_folder).index["heads"]["chain"]
+
+    def change(blocks: Lines) -> None:
+        pair = ["register", "register"]
+        block = next(b for b in blocks if [c["function"] for c in b["transactions"][:2]] == pair)
+        swap(block, 1)
+
+    forged = forger.blocks(change)
+    assert audit(forged).index["heads"]["chain"] != right
+    assert audit(forged, expected=audit(run_folder).address).exit_status == 1
 
 
 def test_swapped_weights(forger: Forger) -> None:
@@ -189,7 +210,9 @@ def test_changed_terms(forger: Forger) -> None:
     assert outcome.findings.checks["receipts"].failed
 
 
-@pytest.mark.parametrize("name", ["chain.jsonl.gz", "messages.jsonl.gz", "aggregates.f32", "model.npy", "optimiser.bin"])
+@pytest.mark.parametrize(
+    "name", ["chain.jsonl.gz", "messages.jsonl.gz", "aggregates.f32", "model.npy", "optimiser.bin"]
+)
 def test_truncated_files(forger: Forger, name: str) -> None:
     def change(data: bytearray) -> None:
         del data[len(data) // 2 :]

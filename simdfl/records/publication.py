@@ -50,7 +50,8 @@ def _write_states(folder: Path, result: RunResult) -> None:
     assert publication is not None
     assert publication.final is not None
     (folder / "optimiser.bin").write_bytes(publication.final[1])
-    (folder / "checkpoints").mkdir()
+    if publication.checkpoints:
+        (folder / "checkpoints").mkdir()
     for step, (params, optimiser) in publication.checkpoints.items():
         (folder / "checkpoints" / f"{step:08d}.params").write_bytes(canonical_float32(params))
         (folder / "checkpoints" / f"{step:08d}.optimiser").write_bytes(optimiser)

@@ -28,6 +28,7 @@ FILES = {
     "messages.jsonl.gz",
     "trace.txt",
     "provenance.json",
+    *("published.json", "deployment.json", "aggregates.f32", "opened.bin", "optimiser.bin"),
     *(f"{name}.parquet" for name in TABLES),
 }
 

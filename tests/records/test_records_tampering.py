@@ -101,7 +101,7 @@ def test_a_withheld_reveal_rewritten(forger: Forger) -> None:
     """Somebody's opening is replaced by another secret, in calldata and event."""
 
     def change(blocks: Lines) -> None:
-        call = [c for c in receipts(blocks, "reveal") if c["events"][0]["fields"]["output"] == 2][0]
+        call = next(c for c in receipts(blocks, "reveal") if c["events"][0]["fields"]["output"] == 2)
         secret = 12345
         call["calldata"] = call["calldata"][: 8 + 64] + f"{secret:064x}" + call["calldata"][8 + 128 :]
         call["events"][0]["fields"]["secret"] = secret

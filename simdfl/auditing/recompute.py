@@ -213,35 +213,40 @@ class Recomputation:
         for peer, handle in waiting.items():
             gradient = committed(handle.value())
             self.tally.checked += 1
-            if self._judge(step, peer, found, gradient):
-                right[peer] = gradient
-                self._check_report(step, peer, found, gradient, aggregate)
+            sent = self._judge(step, peer, found, gradient)
+            if sent is not None:
+                right[peer] = sent
+                self._check_report(step, peer, found, sent, aggregate)
         return right
 
-    def _judge(self, step: int, peer: int, found: StepFacts, gradient: np.ndarray) -> bool:
-        """Return whether the committed gradient is the recomputed one; find a violation if nobody answered."""
+    def _judge(self, step: int, peer: int, found: StepFacts, gradient: np.ndarray) -> np.ndarray | None:
+        """Return the committed gradient (d,), right or with a canary's error; None where it is another.
+
+        That is a violation if nobody answered it.
+        """
         root = found.roots.get(peer)
         if commitment_root(gradient, len(found.roster)) == root:
             self._findings.require("gradients", True, step, "", "")
-            return True
+            return gradient
         self.tally.wrong += 1
-        if self._is_canary(peer, found, gradient, root):
+        planted = self._planted(peer, found, gradient)
+        if planted is not None and commitment_root(planted, len(found.roster)) == root:
             self.tally.canaries += 1
-            return False
+            return planted
         is_punished = peer in self._facts.banned
         self.tally.punished += is_punished
         what = f"peer {peer} committed to a gradient that its public batch does not give, and was never banned"
         self._findings.require("gradients", is_punished, step, f"gradient of step {step}, peer {peer}", what)
-        return False
+        return None
 
-    def _is_canary(self, peer: int, found: StepFacts, gradient: np.ndarray, root: bytes | None) -> bool:
-        """Return whether the gradient is right but for the error that its maker's opened secret plants."""
+    def _planted(self, peer: int, found: StepFacts, gradient: np.ndarray) -> np.ndarray | None:
+        """Return the gradient (d,) with the error that its maker's opened secret plants; None without one."""
         if peer not in found.canaries:
-            return False
+            return None
         planted = gradient.copy()
         at = found.canaries[peer] % len(planted)
         planted[at] = np.nextafter(planted[at], np.float32(np.inf))
-        return commitment_root(planted, len(found.roster)) == root
+        return planted
 
     def _check_report(
         self, step: int, peer: int, found: StepFacts, gradient: np.ndarray, aggregate: np.ndarray

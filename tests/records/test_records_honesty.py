@@ -15,7 +15,7 @@ name: lesser
 protocol: {steps: 3, validators: 1}
 peers: {count: 6}
 topology: {name: ring}
-beacon: {group: ideal, epoch_outputs: 4}
+beacon: {group: ideal, epoch_outputs: 10}
 contracts: {deal_s: 22}
 learning: {model: {name: logistic}, dataset: {name: synthetic}}
 """
@@ -73,7 +73,7 @@ def test_private_records_stay_private(tmp_path: Path) -> None:
 
 
 def test_anchors_bind_the_channel(tmp_path: Path) -> None:
-    outcome = audited(tmp_path, 2, ("{steps: 3,", "{anchoring: {policy: epoch}, steps: 4,"))
+    outcome = audited(tmp_path, 2, ("{steps: 3,", "{anchoring: {policy: epoch}, steps: 3,"))
     assert (outcome.exit_status, outcome.level) == (0, 2)
     assert outcome.findings.checks["anchors"].held >= 1
     assert "between two anchors" in missing(outcome)

@@ -41,7 +41,7 @@ def make_parser() -> Parser:
     )
     parser.add_argument("folder", type=Path, help="run folder")
     parser.add_argument("--level", type=int, choices=(0, 1, 2), default=0, help="how deep to look (default 0)")
-    parser.add_argument("--samples", type=int, default=64, help="gradients to recompute at level 1 (default 64)")
+    parser.add_argument("--samples", type=int, help="gradients to recompute at level 1 (default 64)")
     parser.add_argument(
         "--budget", type=float, metavar="SECONDS", help="time for level 1; without --samples, as many as fit"
     )
@@ -109,7 +109,10 @@ def _request(arguments: argparse.Namespace) -> Request:
     from simdfl.auditing.inspection import Request
     from simdfl.rng import fresh_seed
 
-    if arguments.samples < 1 or not 0.0 <= arguments.dealings <= 1.0 or (arguments.coin or 0) < 0:
+    samples = arguments.samples
+    if samples is None:
+        samples = 64 if arguments.budget is None else sys.maxsize
+    if samples < 1 or not 0.0 <= arguments.dealings <= 1.0 or (arguments.coin or 0) < 0:
         raise UserError("--samples takes at least 1, --dealings a number from 0 to 1, --coin a whole number")
     if arguments.budget is not None and not arguments.budget > 0:
         raise UserError("--budget takes a number of seconds above 0")
@@ -117,7 +120,7 @@ def _request(arguments: argparse.Namespace) -> Request:
         arguments.folder,
         arguments.level,
         fresh_seed() if arguments.coin is None else arguments.coin,
-        arguments.samples if arguments.budget is None else sys.maxsize,
+        samples,
         math.inf if arguments.budget is None else arguments.budget,
         arguments.dealings,
         arguments.expect,

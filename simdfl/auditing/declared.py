@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from contracts_model.gas import TX_GAS_CAP
 from contracts_model.terms import FIXED_POINT_BITS, Terms, Withheld
 from simdfl.auditing.findings import Findings, Unusable
 from simdfl.auditing.published import Published, as_whole
@@ -73,6 +74,7 @@ def check_declared(published: Published, findings: Findings) -> None:
         declared = declared_terms(configuration, published.n_parameters, terms.n_peers)
         scheme, group = beacon_scheme(configuration), configuration["beacon"]["group"]
         protocol = configuration["protocol"]["name"]
+        _check_accounts(published, terms, require)
     except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
         raise Unusable(f"manifest.json: its configuration lacks {str(error)[:80]}") from error
     for name, value in declared.items():
@@ -82,7 +84,6 @@ def check_declared(published: Published, findings: Findings) -> None:
     require(published.scheme.name == scheme, f"the beacon is {published.scheme.name}, declared is {scheme}")
     require(published.deployment["beacon"]["group"] == group, "the beacon is over another group than declared")
     require(published.index["protocol"] == protocol, "the index names another protocol than the manifest")
-    _check_accounts(published, terms, require)
 
 
 def _check_accounts(published: Published, terms: Terms, require: Any) -> None:
@@ -92,3 +93,21 @@ def _check_accounts(published: Published, terms: Terms, require: Any) -> None:
     for name, chain in published.deployment["chains"].items():
         found = {account: as_whole(name, wei) for account, wei in chain["balances"].items()}
         require(found == expected, f"the accounts of {name} do not start with the balances of all jobs")
+        _check_chain(published, name, chain, require)
+
+
+def _check_chain(published: Published, name: str, chain: dict[str, Any], require: Any) -> None:
+    """Check a chain against the declared policy, and the declared numbers where there are any."""
+    configuration, is_base = published.configuration, name == "base"
+    protocol, declared = configuration["protocol"], configuration["chain"]
+    policy = protocol["anchoring"]["policy"]
+    is_channel = not is_base and (protocol["name"] == "btard" or policy != "step")
+    anchoring = (policy == "dispute", protocol["anchoring"]["challenge_s"]) if is_base else (False, 0)
+    kind = ("anchor" if is_base else "job", is_channel, *anchoring)
+    found = (chain["contracts"], chain["is_channel"], chain["is_optimistic"], chain["window_s"])
+    require(found == kind, f"{name} is {found}, declared is {kind}")
+    require(chain["tx_gas_cap"] == TX_GAS_CAP, f"{name} caps calls at {chain['tx_gas_cap']} gas")
+    for key in () if is_channel else ("block_time_s", "gas_limit", "base_fee_wei"):
+        value = declared[key]
+        given = as_whole(name, chain[key]) if key == "base_fee_wei" else chain[key]
+        require(value is None or value == given, f"{key} of {name} is {given}, declared is {value}")

@@ -132,7 +132,6 @@ class _Inspection:
         self._progress = progress
         self._findings = outcome.findings
         self._published = outcome.published = open_published(outcome.request.folder)
-        outcome.configuration = self._published.configuration
         outcome.job_digest = self._published.job_digest.hex()
         self._rng = Rng(outcome.request.coin)
         self._facts = Facts()
@@ -153,6 +152,7 @@ class _Inspection:
     def _level_0(self) -> MessageAudit:
         published, findings, request = self._published, self._findings, self._outcome.request
         check_declared(published, findings)
+        self._outcome.configuration = published.configuration
         main = ChainAudit(published, "chain", findings)
         facts = self._facts = main.run(self._tick("chain"))
         if not isinstance(main.job, Job):

@@ -31,6 +31,7 @@ CHUNK_BYTES = 1 << 16
 GZIP_HEADER = bytes.fromhex("1f8b08000000000002ff")
 """The one accepted header: no name, no time, best compression, unknown system."""
 NAME = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*(/[a-z0-9_]+(\.[a-z0-9_]+)*)?")
+NEGATIVE_ZERO = 0x80000000
 NPY_MAGIC = b"\x93NUMPY\x01\x00"
 
 
@@ -155,10 +156,12 @@ def read_weights(folder: Path, name: str, n_parameters: int) -> np.ndarray:
 
 
 def as_vector(name: str, data: bytes, n_parameters: int) -> np.ndarray:
-    """Return (d,) float32 from raw bytes of exactly that length; NaN and infinities are refused."""
+    """Return (d,) float32 from raw bytes of exactly that length; NaN, infinities and -0 are refused."""
     if len(data) != 4 * n_parameters:
         raise Unusable(f"{name}: {len(data)} bytes are not {n_parameters} float32 values")
     values = np.frombuffer(data, dtype="<f4")
     if not np.isfinite(values).all():
         raise Unusable(f"{name}: holds NaN or infinities")
+    if (values.view("<u4") == NEGATIVE_ZERO).any():
+        raise Unusable(f"{name}: holds -0, which has no canonical encoding")
     return values

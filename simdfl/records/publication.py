@@ -20,7 +20,7 @@ INDEX = "published.json"
 
 def write_publication(folder: Path, result: RunResult) -> None:
     """Write everything that a run publishes, and the index last."""
-    np.save(folder / "model.npy", result.params)
+    np.save(folder / "model.npy", np.frombuffer(canonical_float32(result.params), dtype="<f4"))
     publication = result.publication
     if result.blocks:
         write_json(folder / "manifest.json", result.manifest)

@@ -51,6 +51,8 @@ def gaps_of(index: dict[str, Any], configuration: dict[str, Any] | None, level: 
 
 
 def _unverified(protocol: str) -> list[Gap]:
+    if protocol in ("verified", "btard"):
+        return [Gap("everything", "the folder could not be read as far as what its manifest declares")]
     who = "the server" if protocol == "parameter_server" else "any one peer"
     return [
         Gap(f"everything: {NO_CHAIN}", f"{who} could have replaced the weights by any others, unseen"),

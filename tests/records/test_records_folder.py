@@ -211,7 +211,7 @@ def test_full_disk_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(folder_module, "write_lines", full)
+    monkeypatch.setattr(folder_module, "write_publication", full)
     with pytest.raises(UserError, match=r"run: cannot be written \(No space left on device\); choose another"):
         write_small(tmp_path / "run")
     assert names(tmp_path) == set()

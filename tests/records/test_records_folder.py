@@ -163,7 +163,7 @@ def killed_while_writing(monkeypatch: pytest.MonkeyPatch) -> None:
     def die(*_: object) -> None:
         raise Killed
 
-    monkeypatch.setattr(folder_module, "write_lines", die)
+    monkeypatch.setattr(folder_module, "write_publication", die)
 
 
 @pytest.mark.usefixtures("killed_while_writing")

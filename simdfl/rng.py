@@ -8,6 +8,7 @@ module allowed to make a generator; everything else takes one.
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,11 @@ def _address(name: str, parts: tuple[str | int, ...]) -> bytes:
         raw = str(piece).encode()
         pieces.append((b"i" if isinstance(piece, int) else b"s") + len(raw).to_bytes(4, "little") + raw)
     return b"".join(pieces)
+
+
+def fresh_seed() -> int:
+    """Return a root seed from the operating system's entropy: a coin that nobody could foresee."""
+    return int.from_bytes(os.urandom(8), "little")
 
 
 @dataclass(frozen=True)

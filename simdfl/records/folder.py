@@ -16,14 +16,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from simdfl import __version__
 from simdfl.errors import UserError
-from simdfl.records.archive import block_records, message_records, write_lines
 from simdfl.records.columns import RUN_COLUMNS, TABLES
 from simdfl.records.perfetto import write_timeline
+from simdfl.records.publication import write_publication
 from simdfl.scenario import Loaded, show
 from simdfl.world.result import RunResult
 
@@ -108,13 +107,7 @@ def _write_all(folder: Path, loaded: Loaded, results: dict[str, RunResult], text
     for name in TABLES:
         _write_table(folder, name, loaded, results)
     main = results["main"]
-    np.save(folder / "model.npy", main.params)
-    if main.blocks:
-        (folder / "manifest.json").write_text(json.dumps(main.manifest, indent=2, sort_keys=True) + "\n")
-        write_lines(folder / "chain.jsonl.gz", block_records(main.blocks))
-        if main.base_blocks:
-            write_lines(folder / "base_chain.jsonl.gz", block_records(main.base_blocks))
-        write_lines(folder / "messages.jsonl.gz", message_records(main.messages))
+    write_publication(folder, main)
     for name, result in results.items():
         if result.timeline is not None:
             write_timeline(folder / f"perfetto-{name}.json.gz", result.timeline)

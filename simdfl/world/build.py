@@ -33,9 +33,9 @@ from simdfl.protocols.baseline import BaselineJob
 from simdfl.protocols.job import VerifiedJob
 from simdfl.protocols.parameter_server import ParameterServer, ServerPeer
 from simdfl.protocols.parts import PartMath
-from simdfl.protocols.training import Training
+from simdfl.protocols.training import ModelState, Training
 from simdfl.protocols.trusted_dealer import TrustedDealer
-from simdfl.protocols.verified import VerifiedPeer
+from simdfl.protocols.verified import VerifiedPeer, assemble
 from simdfl.rng import Rng
 from simdfl.scenario import Scenario
 from simdfl.store import NOTHING, Nothing
@@ -57,6 +57,7 @@ from simdfl.world.manifest import (
 from simdfl.world.meddling import let_peers_meddle
 from simdfl.world.membership import count_founders, draw_plans
 from simdfl.world.observer import Observer, Progress
+from simdfl.world.publication import Publication
 from simdfl.world.result import RunResult
 from simdfl.world.tables import collect_result
 from simdfl.world.timeline import Timeline, watch_world
@@ -89,6 +90,7 @@ class World:
     notices: list[str]
     job: VerifiedJob | None = None
     timeline: Timeline | None = None
+    publication: Publication | None = None
 
     @property
     def chain(self) -> Blockchain | None:
@@ -319,11 +321,24 @@ def _add_verified(world: World, rng: Rng, seats: list[Seat]) -> None:
     world.others = list(chains.all)
     peers = [VerifiedPeer(seat, chains.main, job, chains.base) for seat in seats]
     world.peers.extend(peers)
+    if scenario.output.messages:
+        _publish(world, peers)
     let_peers_meddle(world, behaviours, addresses, peers)
     for chain in chains.all:
         chain.admit(fund_rewards(scenario, chain, owner))
     if contracts.terms.withheld == Withheld.TRUSTED:
         TrustedDealer(chains.main, chains.all[-1].inbox, owner, rng, first_nonce=1)
+
+
+def _publish(world: World, peers: list[VerifiedPeer]) -> None:
+    """Keep what the first honest peer to finish a step has aggregated."""
+    publication = world.publication = Publication()
+
+    def note(step: int, peer: int, state: ModelState) -> None:
+        vector, _ = assemble(peers[peer].records[step], world.training.n_parameters)
+        publication.note(world.training, step, vector, state)
+
+    world.observer.publish = note
 
 
 def _add_baseline(world: World, rng: Rng, seats: list[Seat]) -> None:

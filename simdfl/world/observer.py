@@ -62,6 +62,7 @@ class Observer:
         self.final_state: ModelState = training.genesis
         self.peer_states: Callable[[int], ModelState] | None = None
         self.goal: Records | None = None
+        self.publish: Callable[[int, int, ModelState], None] | None = None
         self.removed_count = 0
         self._training = training
         self._honest = honest
@@ -95,6 +96,8 @@ class Observer:
         figures = {"accuracy": accuracy, "loss": loss, "attack_success": success}
         self.steps[event.step] = self._row(event.step, now_s, state, event.state) | figures
         self.final_state = state
+        if self.publish is not None:
+            self.publish(event.step, event.peer, state)
         if self._progress is not None:
             self._progress(event.step, now_s, accuracy, self.removed_count)
 

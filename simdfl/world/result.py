@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from simdfl.world.timeline import Timeline
+
+if TYPE_CHECKING:
+    from simdfl.world.publication import Publication
 
 Row = dict[str, Any]
 
@@ -18,7 +21,7 @@ class RunResult:
 
     ``steps``, ``peers``, ``removals``, ``calls``, ``traffic``, ``assurance`` and ``topology`` are tidy tables
     (columns: see :mod:`simdfl.records.columns`); ``blocks``, ``base_blocks`` (anchors, where the job runs in a
-    channel), ``messages`` and ``manifest`` are what an outsider needs to check the run.
+    channel), ``messages``, ``manifest`` and ``publication`` are what an outsider needs to check the run.
     """
 
     name: str
@@ -45,6 +48,7 @@ class RunResult:
     messages: list[Any] = field(default_factory=list)
     trace_lines: list[str] = field(default_factory=list)
     timeline: Timeline | None = None
+    publication: Publication | None = None
 
     @property
     def completed(self) -> bool:

@@ -32,6 +32,8 @@ WORK = (
 def collect_result(world: World, outcome: str) -> RunResult:
     """Return the result of a run that has ended."""
     observer, scenario = world.observer, world.scenario
+    if world.publication is not None:
+        world.publication.close(world)
     final = observer.outcome()
     steps = observer.step_rows()
     return RunResult(
@@ -59,6 +61,7 @@ def collect_result(world: World, outcome: str) -> RunResult:
         messages=world.messages,
         trace_lines=[trace_line(*pair) for pair in observer.recorder.events],
         timeline=world.timeline,
+        publication=world.publication,
     )
 
 

@@ -28,6 +28,7 @@ FILES = {
     "messages.jsonl.gz",
     "trace.txt",
     "provenance.json",
+    *("published.json", "deployment.json", "aggregates.f32", "opened.bin", "optimiser.bin"),
     *(f"{name}.parquet" for name in TABLES),
 }
 
@@ -162,7 +163,7 @@ def killed_while_writing(monkeypatch: pytest.MonkeyPatch) -> None:
     def die(*_: object) -> None:
         raise Killed
 
-    monkeypatch.setattr(folder_module, "write_lines", die)
+    monkeypatch.setattr(folder_module, "write_publication", die)
 
 
 @pytest.mark.usefixtures("killed_while_writing")
@@ -210,7 +211,7 @@ def test_full_disk_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(folder_module, "write_lines", full)
+    monkeypatch.setattr(folder_module, "write_publication", full)
     with pytest.raises(UserError, match=r"run: cannot be written \(No space left on device\); choose another"):
         write_small(tmp_path / "run")
     assert names(tmp_path) == set()

@@ -65,7 +65,7 @@ def expected_steps(m: int, n: int = N, b: int = B) -> float:
     an honest validator and a liar, E_k = (1 + sum_{c > 0} P_k(c) E_{k - c}) / (1 - P_k(0)).
 
     >>> round(expected_steps(1), 2), round(expected_steps(2), 2)
-    (37.07, 18.27)
+    (37.08, 18.32)
     """
     honest = n - b
     expected = [0.0]

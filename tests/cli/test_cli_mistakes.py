@@ -158,7 +158,7 @@ OPTIONS = [
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Work in an empty folder; runs are assembled in this process and never started."""
 
-    def only_build(scenarios: dict[str, Any], console: object) -> dict[str, Any]:
+    def only_build(scenarios: dict[str, Any], console: object, resumed: object) -> dict[str, Any]:
         for scenario in scenarios.values():
             build(scenario)
         raise AssertionError("no mistake was found")

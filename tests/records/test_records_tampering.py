@@ -36,7 +36,7 @@ def test_the_untouched_run_is_clean_at_level_2(run_folder: Path) -> None:
     outcome = audit(run_folder, 2)
     assert (outcome.exit_status, outcome.level) == (0, 2)
     sample = outcome.sample
-    assert sample["checked"] == sample["eligible"] == 41
+    assert sample["checked"] == sample["eligible"] > 40
     assert sample["wrong"] == sample["punished"] > 0
     assert (sample["steps_aggregated"], sample["steps_unknown"]) == (6, 0)
 
@@ -113,14 +113,15 @@ def test_a_withheld_reveal_rewritten(forger: Forger) -> None:
 
 
 def test_a_missing_ban(forger: Forger) -> None:
-    """The event of a ban is struck out."""
+    """The event of a ban is struck out: the step of the first removal does not execute as published."""
+    step_of_first = min(row[1] for row in audit(forger.folder).removed)
 
     def change(blocks: Lines) -> None:
         call = next(c for c in receipts(blocks, "vote") if any(e["name"] == "Banned" for e in c["events"]))
         call["events"] = [event for event in call["events"] if event["name"] != "Banned"]
 
     check, step = first_of(audit(forger.blocks(change)))
-    assert (check, step) == ("receipts", 1)
+    assert (check, step) == ("receipts", step_of_first)
 
 
 def test_a_ban_that_never_came_to_the_vote(forger: Forger) -> None:

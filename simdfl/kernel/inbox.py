@@ -6,8 +6,8 @@ deliver a flood of n² copies with one dictionary access each and wake each acto
 A network engine that runs ahead of the clock delivers with the time of arrival: what wakes or calls somebody is
 then scheduled for that time. The engine guarantees that no actor acts in between.
 
-An engine may also keep deliveries back that wake and call nobody (a :class:`Backlog`). The inbox takes them before
-anybody looks into it, and tells the engine after how many more deliveries a wait can end.
+An engine may also keep deliveries back that wake and call nobody (a :class:`Backlog`). The inbox takes them
+before anybody looks into it, and tells the engine after how many more deliveries a wait can end.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The fidelity ``kernel``: the model of ``event``, moved by compiled loops over arrays.
 
-Between two SimPy events the compiled loop runs alone. It keeps deliveries back that wake and call nobody; an inbox
-takes them when somebody looks. Python is entered for a delivery that can end a wait, is listened to, or belongs to
-a slot that is filled twice, and for relays that may refuse.
+Between two SimPy events the compiled loop runs alone. It keeps deliveries back that wake and call nobody; an
+inbox takes them when somebody looks. Python is entered for a delivery that can end a wait, is listened to, or
+belongs to a slot that is filled twice, and for relays that may refuse.
 """
 
 from __future__ import annotations
@@ -225,7 +225,7 @@ class CompiledTransport(Transport):
         if not self._state.hosts[host, c.N_KEPT]:
             return []
         messages = self._messages
-        return [messages[place] for place in c.pull(self._state, host).tolist()]  # type: ignore[misc]
+        return [messages[place] for place in c.pull(self._state, host).tolist()]
 
     def watch(self, host: int, topic: str, step: int, missing: int) -> None:
         """Report the `missing`-th next delivery of a slot to a host."""
@@ -241,7 +241,7 @@ class CompiledTransport(Transport):
         """Return a row of waits, of a slot on which nobody waits any more if there is one."""
         if not self._free_rows:
             state = self._state
-            idle = ~state.remaining.any(axis=1)
+            idle = np.logical_not(np.any(state.remaining, axis=1)).reshape(-1)
             state.row_of_slot[np.isin(state.row_of_slot, np.flatnonzero(idle))] = c.NONE
             self._free_rows = np.flatnonzero(idle).tolist()
             if 2 * len(self._free_rows) < len(idle):

@@ -2,8 +2,8 @@
 
 Latency is one-way propagation: the region table's entry for the pair, plus each end's access latency. Jitter
 multiplies it for each message by ``1 + spread · E`` with E exponential of mean one: small and one-sided, with
-the spread that the measured tables give. The heavy-tailed alternative, ``pareto``, has the same 90th percentile and
-a tail of index 1.5. How conditions change over time is the business of :mod:`simdfl.network.schedule`.
+the spread that the measured tables give. The heavy-tailed alternative, ``pareto``, has the same 90th percentile
+and a tail of index 1.5. How conditions change over time is the business of :mod:`simdfl.network.schedule`.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ import numpy as np
 
 from simdfl.kernel import Environment, Inbox
 from simdfl.network.conditions import Conditions
-from simdfl.network.message import Message, Traffic
 from simdfl.network.fidelity import make_transport
+from simdfl.network.message import Message, Traffic
 from simdfl.network.transport import Transport
 from simdfl.rng import Rng
 

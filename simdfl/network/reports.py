@@ -11,8 +11,8 @@ Slot = tuple[str, int]
 class Reports:
     """Topics that somebody listens to, and slots that are filled twice.
 
-    Two messages of one sender in one slot may be an equivocation, which calls who holds both. Every message of the
-    slot and sender is then reported. For direct messages the receiver counts: other receivers' are no second fill.
+    Two messages of one sender in one slot may be an equivocation, which calls who holds both. Every message of
+    the slot and sender is then reported. For direct messages the receiver counts: others' are no second fill.
 
     Parameters
     ----------

@@ -7,9 +7,9 @@ transmission time, not two). The uplink is free again after transmission, not af
 relayed once, after validation, to all neighbours but the one it came from.
 
 What actors send is kept until the instant's other events have run, and then handed over in the order of sending.
-A fidelity keeps copies in a heap of its own; SimPy sees a single wake-up for its head, and the fidelity runs ahead
-until the next SimPy event: nothing can act before, so the result is that of running every copy as an event of its
-own. Ties break by the order of scheduling.
+A fidelity keeps copies in a heap of its own; SimPy sees a single wake-up for its head, and the fidelity runs
+ahead until the next SimPy event: nothing can act before, so the result is that of running every copy as an event
+of its own. Ties break by the order of scheduling.
 """
 
 from __future__ import annotations

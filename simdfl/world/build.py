@@ -40,7 +40,14 @@ from simdfl.scenario import Scenario
 from simdfl.world.assurance import make_arithmetic
 from simdfl.world.cast import attack_goal, draw_byzantine, make_behaviours
 from simdfl.world.chains import Chains, fund_rewards, main_profile, make_chains
-from simdfl.world.conditions import draw_conditions, draw_overlay
+from simdfl.world.conditions import (
+    HOST_BPS,
+    UNLIMITED,
+    change_conditions,
+    draw_conditions,
+    draw_overlay,
+    let_peers_come_and_go,
+)
 from simdfl.world.manifest import (
     PEER_BALANCE_WEI,
     chain_profile,
@@ -82,6 +89,11 @@ class World:
     def chain(self) -> Blockchain | None:
         """Where the job's contracts run, if it has any."""
         return None if self.chains is None else self.chains.main
+
+    def resync(self, peer: int) -> None:
+        """Let a peer that was off the network learn what the chain did meanwhile."""
+        if self.chains is not None:
+            self.peers[peer].chain.resync()  # type: ignore[attr-defined]
 
     def run(self) -> RunResult:
         """Live through all steps; an abort that the protocol foresees is an outcome, not an exception."""
@@ -163,7 +175,10 @@ def build(scenario: Scenario, progress: Progress | None = None) -> World:
         rng,
         section.validate_ms * 1e-3,
         scenario.chain.access_latency_ms * 1e-3,
+        np.inf if section.bandwidth == UNLIMITED else HOST_BPS,
+        fidelity=section.fidelity,
     )
+    change_conditions(scenario, env, network)
     behaviours = make_behaviours(scenario, rng, groups, training.engine.dataset.n_classes)
     slowness = _draw_slowness(scenario, rng)
     keypairs = [Keypair.from_seed(rng.key("signing-key", peer)) for peer in range(n)]
@@ -173,6 +188,7 @@ def build(scenario: Scenario, progress: Progress | None = None) -> World:
         _add_verified(world, rng, seats)
     else:
         _add_baseline(world, rng, seats)
+    let_peers_come_and_go(scenario, env, network, honest, rng, world.resync)
     observer.goal = attack_goal(behaviours, training.engine.dataset)
     peers: Any = world.peers
     observer.peer_states = lambda peer: peers[peer].state

@@ -49,7 +49,9 @@ class TwinNetwork:
         leaves = max(self.now(), self.up_free[source])
         upload = self.busy(message, self.c.up_bps[source])
         self.up_free[source] = leaves + upload
-        self.env.process(self.travel(message, source, target, leaves + self.latency(source, target), upload, relay))
+        self.env.process(
+            self.travel(message, source, target, leaves + self.latency(source, target), upload, relay)
+        )
 
     def now(self) -> int:
         near = round(self.env.now * NS)

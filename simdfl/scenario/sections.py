@@ -179,9 +179,7 @@ class Network(Section):
     )
     slow_start: bool = Field(default=False, description="Whether TCP's slow start delays large messages.")
     loss: float = Field(default=0.0, ge=0, lt=1, description="Probability that a packet is lost and resent.")
-    schedule: list[SpellConfig] = Field(
-        default_factory=list, description="Conditions that change during the run."
-    )
+    schedule: list[SpellConfig] = Field(default_factory=list, description="Conditions that change in the run.")
     churn: ChurnConfig | None = Field(default=None, description="Peers that come and go; null: none.")
     validate_ms: Milliseconds = Field(default=0.1, description="Time to check a message before relaying it, ms.")
 

@@ -49,9 +49,8 @@ class TwinNetwork:
         leaves = max(self.now(), self.up_free[source])
         upload = self.busy(message, self.c.up_bps[source])
         self.up_free[source] = leaves + upload
-        self.env.process(
-            self.travel(message, source, target, leaves + self.latency(source, target), upload, relay)
-        )
+        first_bit = leaves + self.latency(source, target)
+        self.env.process(self.travel(message, source, target, first_bit, upload, relay))
 
     def now(self) -> int:
         near = round(self.env.now * NS)

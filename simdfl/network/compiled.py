@@ -16,6 +16,7 @@ import numpy as np
 from numba import njit
 
 from simdfl.network.clock import NEVER_NS
+from simdfl.network.compiled_queue import N_FAR, N_FREE_CHUNKS, N_NEAR, put, settle, take
 from simdfl.network.conditions import JITTER_TABLE_SIZE
 from simdfl.network.links import (
     BINARY_PLACES,
@@ -40,9 +41,9 @@ LINK_COLUMNS = 5
 SIZE, VALIDATE, SLOT, REPORTED, TRAFFIC, SEEN_ROW, LIVE = range(7)
 MESSAGE_COLUMNS = 7
 # Entries of the state's numbers.
-HEAP_SIZE, SEQUENCE, TRANSMISSIONS, FREE_PENDING, N_FINISHED, HEALS, SLOW_START = range(7)
-STOP_TIME, STOP_LINK, STOP_MESSAGE = range(7, 10)
-N_NUMBERS = 10
+TRANSMISSIONS, FREE_PENDING, N_FINISHED, HEALS, SLOW_START = range(5)
+STOP_TIME, STOP_LINK, STOP_MESSAGE = range(5, 8)
+N_NUMBERS = 8
 # What happens to a copy, and how it is packed beside its link and message.
 ARRIVE, COMPLETE, RELAY = 0, 1, 2
 LINK_SHIFT, MESSAGE_SHIFT, LINK_MASK = 2, 34, (1 << 32) - 1
@@ -59,7 +60,11 @@ class State(NamedTuple):
     links: np.ndarray
     messages: np.ndarray
     seen: np.ndarray
-    heap: np.ndarray
+    near: np.ndarray
+    far: np.ndarray
+    buckets: np.ndarray
+    chunks: np.ndarray
+    queue: np.ndarray
     pending: np.ndarray
     row_of_slot: np.ndarray
     remaining: np.ndarray
@@ -74,53 +79,20 @@ class State(NamedTuple):
 
 @njit(cache=True)
 def push(s, time, what, link, message):  # type: ignore[no-untyped-def]
-    """Add an entry to the heap: four children a node, order by time, then by sequence."""
-    heap, numbers = s.heap, s.numbers
-    sequence = numbers[SEQUENCE] + 1
-    numbers[SEQUENCE] = sequence
-    place = numbers[HEAP_SIZE]
-    numbers[HEAP_SIZE] = place + 1
-    while place > 0:
-        parent = (place - 1) >> 2
-        if heap[parent, 0] <= time:
-            break
-        heap[place, 0] = heap[parent, 0]
-        heap[place, 1] = heap[parent, 1]
-        heap[place, 2] = heap[parent, 2]
-        place = parent
-    heap[place, 0] = time
-    heap[place, 1] = sequence
-    heap[place, 2] = what | (link << LINK_SHIFT) | (message << MESSAGE_SHIFT)
+    """Let something happen to a copy at `time`."""
     s.messages[message, LIVE] += 1
+    put(s, time, what | (link << LINK_SHIFT) | (message << MESSAGE_SHIFT))
 
 
 @njit(cache=True)
-def pop(s):  # type: ignore[no-untyped-def]
-    """Remove the head of the heap; its time and packed entry were read before."""
-    heap, numbers = s.heap, s.numbers
-    size = numbers[HEAP_SIZE] - 1
-    numbers[HEAP_SIZE] = size
-    time, sequence, packed = heap[size, 0], heap[size, 1], heap[size, 2]
-    place = 0
-    while True:
-        child = 4 * place + 1
-        if child >= size:
-            break
-        best = child
-        for other in range(child + 1, min(child + 4, size)):
-            if heap[other, 0] < heap[best, 0] or (
-                heap[other, 0] == heap[best, 0] and heap[other, 1] < heap[best, 1]
-            ):
-                best = other
-        if time < heap[best, 0] or (time == heap[best, 0] and sequence < heap[best, 1]):
-            break
-        heap[place, 0] = heap[best, 0]
-        heap[place, 1] = heap[best, 1]
-        heap[place, 2] = heap[best, 2]
-        place = best
-    heap[place, 0] = time
-    heap[place, 1] = sequence
-    heap[place, 2] = packed
+def has_room(s, spare):  # type: ignore[no-untyped-def]
+    """Return whether `spare` more entries fit wherever they belong, and one more delivery can be kept back."""
+    return (
+        s.queue[N_NEAR] + spare <= len(s.near)
+        and s.queue[N_FAR] + spare <= len(s.far)
+        and s.queue[N_FREE_CHUNKS] >= spare
+        and s.numbers[FREE_PENDING] != NONE
+    )
 
 
 @njit(cache=True)
@@ -212,15 +184,19 @@ def release(s, message):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def accept(s, sendings):  # type: ignore[no-untyped-def]
-    """Transmit what actors sent: rows of time, link, message."""
-    for row in range(len(sendings)):
+def accept(s, sendings, row):  # type: ignore[no-untyped-def]
+    """Transmit what actors sent from `row` on: time, link, message; return at which row there was no room."""
+    while row < len(sendings):
+        if not has_room(s, 1):
+            return row
         message = sendings[row, 2]
         if sendings[row, 1] >= 0:
             transmit(s, sendings[row, 0], sendings[row, 1], message)
         else:  # the last row of each sending: the message is finished if no copy left
             s.messages[message, LIVE] += 1
             release(s, message)
+        row += 1
+    return row
 
 
 @njit(cache=True)
@@ -290,16 +266,18 @@ def relay(s, time, link, message):  # type: ignore[no-untyped-def]
 def advance(s, limit, spare):  # type: ignore[no-untyped-def]
     """Let things happen before `limit`; return why the loop stopped.
 
-    Every event adds at most `spare` entries to the heap.
+    Every event adds at most `spare` entries to the queue.
     """
     numbers = s.numbers
-    while numbers[HEAP_SIZE] > 0 and s.heap[0, 0] < limit:
-        if numbers[HEAP_SIZE] + spare > len(s.heap) or numbers[FREE_PENDING] == NONE:
+    while True:
+        if not settle(s) or not has_room(s, spare):
             return FULL
-        time, packed = s.heap[0, 0], s.heap[0, 2]
+        if s.queue[N_NEAR] == 0 or s.near[0, 0] >= limit:
+            return DONE
+        time, packed = s.near[0, 0], s.near[0, 2]
         what, link = packed & 3, (packed >> LINK_SHIFT) & LINK_MASK
         message = packed >> MESSAGE_SHIFT
-        pop(s)
+        take(s)
         stop = DONE
         if what == ARRIVE:
             arrive(s, time, link, message)
@@ -314,7 +292,6 @@ def advance(s, limit, spare):  # type: ignore[no-untyped-def]
             numbers[STOP_TIME], numbers[STOP_LINK], numbers[STOP_MESSAGE] = time, link, message
             return stop  # Python releases the message when it is done with it
         release(s, message)
-    return DONE
 
 
 @njit(cache=True)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from simdfl.network import compiled as c
+from simdfl.network import compiled_queue as q
 from simdfl.network.links import Links, as_array
 from simdfl.network.message import Traffic
 
@@ -32,13 +33,17 @@ def make_state(links: Links, neighbours: Sequence[Sequence[int]]) -> tuple[c.Sta
         links=table,
         messages=np.zeros((START, c.MESSAGE_COLUMNS), dtype=np.int64),
         seen=np.zeros((16, n), dtype=np.uint8),
-        heap=np.zeros((START, 3), dtype=np.int64),
-        pending=_chain(0, START),
+        near=np.zeros((START, 3), dtype=np.int64),
+        far=np.zeros((START, 3), dtype=np.int64),
+        buckets=np.tile(as_array([q.NO_CHUNK, q.NO_CHUNK, 0]), (q.N_BUCKETS, 1)),
+        chunks=_chain(0, START, q.CHUNK_COLUMNS),
+        queue=_empty_queue(START),
+        pending=_chain(0, START, 2),
         row_of_slot=np.full(START, c.NONE, dtype=np.int64),
         remaining=np.zeros((4, n), dtype=np.int32),
         sent=np.zeros((len(Traffic), n), dtype=np.int64),
         received=np.zeros((len(Traffic), n), dtype=np.int64),
-        jitter=as_array(links.jitter),
+        jitter=np.array(links.jitter, dtype=np.int32),
         losses=np.array(links.losses),
         rates=np.zeros(2),
         finished=np.zeros(START, dtype=np.int64),
@@ -47,12 +52,18 @@ def make_state(links: Links, neighbours: Sequence[Sequence[int]]) -> tuple[c.Sta
     return state, {source * n + target: row for row, (source, target) in enumerate(pairs)}
 
 
-def _chain(first: int, end: int, after: int = c.NONE) -> np.ndarray:
-    """Return free places ``first … end - 1``, each pointing to the next and the last to `after`."""
-    places = np.zeros((end - first, 2), dtype=np.int64)
-    places[:, 1] = np.arange(first + 1, end + 1)
-    places[-1, 1] = after
-    return places
+def _chain(first: int, end: int, columns: int) -> np.ndarray:
+    """Return free rows ``first … end - 1``; the last column of each names the next one, of the last none."""
+    rows = np.zeros((end - first, columns), dtype=np.int64)
+    rows[:, -1] = np.arange(first + 1, end + 1)
+    rows[-1, -1] = c.NONE
+    return rows
+
+
+def _empty_queue(n_chunks: int) -> np.ndarray:
+    numbers = np.zeros(q.N_QUEUE_NUMBERS, dtype=np.int64)
+    numbers[q.N_FREE_CHUNKS] = n_chunks
+    return numbers
 
 
 def write_links(state: c.State, links: Links, rows: range) -> None:
@@ -80,11 +91,20 @@ def grown(array: np.ndarray, need: int, fill: int = 0) -> np.ndarray:
 
 
 def make_room(state: c.State, spare: int) -> c.State:
-    """Return a state whose heap holds `spare` more entries and whose kept deliveries have a free place."""
-    heap = grown(state.heap, int(state.numbers[c.HEAP_SIZE]) + spare)
-    pending = state.pending
+    """Return a state in which `spare` more entries fit wherever they belong, and one more delivery is kept back."""
+    queue = state.queue
+    bucket = (int(queue[q.NEAR_END]) >> q.SLICE_SHIFT) & q.BUCKET_MASK
+    due = int(state.buckets[bucket, q.N_IN_BUCKET])
+    near = grown(state.near, int(queue[q.N_NEAR]) + due + spare)
+    far = grown(state.far, int(queue[q.N_FAR]) + spare)
+    pending, chunks = state.pending, state.chunks
     if state.numbers[c.FREE_PENDING] == c.NONE:
-        size = len(pending)
-        pending = np.concatenate([pending, _chain(size, 2 * size)])
-        state.numbers[c.FREE_PENDING] = size
-    return state._replace(heap=heap, pending=pending)
+        pending = np.concatenate([pending, _chain(len(pending), 2 * len(pending), 2)])
+        state.numbers[c.FREE_PENDING] = len(state.pending)
+    if queue[q.N_FREE_CHUNKS] < spare:
+        size, more = len(chunks), max(len(chunks), spare)
+        chunks = np.concatenate([chunks, _chain(size, size + more, q.CHUNK_COLUMNS)])
+        chunks[-1, -1] = queue[q.FREE_CHUNK]
+        queue[q.FREE_CHUNK] = size
+        queue[q.N_FREE_CHUNKS] += more
+    return state._replace(near=near, far=far, pending=pending, chunks=chunks)

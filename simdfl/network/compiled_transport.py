@@ -13,6 +13,7 @@ import numpy as np
 
 from simdfl.kernel import Environment, Inbox
 from simdfl.network import compiled as c
+from simdfl.network import compiled_queue as q
 from simdfl.network.clock import NEVER_NS
 from simdfl.network.compiled_state import START, grown, make_room, make_state, write_lines, write_links
 from simdfl.network.conditions import Conditions
@@ -74,8 +75,10 @@ class CompiledTransport(Transport):
             self._report_all(message)
         self._mark_seen(places, [sending.source for sending in sendings])
         table = np.array(copies, dtype=np.int64).reshape(-1, 3)
-        self._state = make_room(self._state, len(table) + self._spare)
-        c.accept(self._state, table)
+        row = 0
+        while row < len(table):
+            row = c.accept(self._state, table, row)
+            self._state = make_room(self._state, self._spare)
 
     def _register(self, sending: Sending) -> tuple[int, tuple[int, ...]]:
         """Return a place for a message and its row there."""
@@ -162,14 +165,18 @@ class CompiledTransport(Transport):
     # ---- running
 
     def _head_ns(self) -> int:
-        state = self._state
-        return int(state.heap[0, 0]) if state.numbers[c.HEAP_SIZE] else NEVER_NS
+        while self._state.queue[q.N_NEAR] == 0:
+            if not self._state.queue[q.N_RING] and not self._state.queue[q.N_FAR]:
+                return NEVER_NS
+            if not q.settle(self._state):
+                self._state = make_room(self._state, self._spare)
+        return int(self._state.near[0, 0])
 
     def _advance(self, limit_ns: int) -> None:
         while True:
             reason = c.advance(self._state, limit_ns, self._spare)
             if reason == c.FULL:
-                self._state = make_room(self._state, len(self._state.heap) + self._spare)
+                self._state = make_room(self._state, self._spare)
                 continue
             if reason == c.DONE:
                 return
@@ -192,6 +199,7 @@ class CompiledTransport(Transport):
         assert relays is not None
         for neighbour in self._neighbours[target]:
             if neighbour != source and relays(target, neighbour, message):
+                self._state = make_room(self._state, self._spare)
                 c.transmit(self._state, time_ns, self._link(target, neighbour), place)
 
     # ---- hosts

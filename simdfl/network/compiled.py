@@ -13,10 +13,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from simdfl.network.clock import NEVER_NS
-from simdfl.network.compiled_queue import N_FAR, N_FREE_CHUNKS, N_NEAR, put, settle, take
+from simdfl.network.compiled_queue import N_FAR, N_FREE_CHUNKS, N_NEAR, machine_code, put, settle, take
 from simdfl.network.conditions import JITTER_TABLE_SIZE
 from simdfl.network.links import (
     BINARY_PLACES,
@@ -77,14 +76,14 @@ class State(NamedTuple):
     numbers: np.ndarray
 
 
-@njit(cache=True)
+@machine_code
 def push(s, time, what, link, message):  # type: ignore[no-untyped-def]
     """Let something happen to a copy at `time`."""
     s.messages[message, LIVE] += 1
     put(s, time, what | (link << LINK_SHIFT) | (message << MESSAGE_SHIFT))
 
 
-@njit(cache=True)
+@machine_code
 def has_room(s, spare):  # type: ignore[no-untyped-def]
     """Return whether `spare` more entries fit wherever they belong, and one more delivery can be kept back."""
     return (
@@ -95,13 +94,13 @@ def has_room(s, spare):  # type: ignore[no-untyped-def]
     )
 
 
-@njit(cache=True)
+@machine_code
 def transmission(size, ps):  # type: ignore[no-untyped-def]
     """See :func:`simdfl.network.links.transmission_ns`."""
     return (size * ps + 500) // 1000
 
 
-@njit(cache=True)
+@machine_code
 def resend_after(start, latency, heals):  # type: ignore[no-untyped-def]
     """See :func:`simdfl.network.links.resent_at`."""
     if heals >= NEVER_NS:
@@ -113,7 +112,7 @@ def resend_after(start, latency, heals):  # type: ignore[no-untyped-def]
     return start
 
 
-@njit(cache=True)
+@machine_code
 def stall(size, ps, round_trip):  # type: ignore[no-untyped-def]
     """See :func:`simdfl.network.links.stall_ns`."""
     window = INITIAL_WINDOW_BYTES
@@ -128,7 +127,7 @@ def stall(size, ps, round_trip):  # type: ignore[no-untyped-def]
     return idle
 
 
-@njit(cache=True)
+@machine_code
 def retransmit(s, source, message, latency, offset):  # type: ignore[no-untyped-def]
     """Return the delay from lost packets."""
     packets = -(-s.messages[message, SIZE] // PACKET_BYTES)
@@ -148,7 +147,7 @@ def retransmit(s, source, message, latency, offset):  # type: ignore[no-untyped-
     return delay
 
 
-@njit(cache=True)
+@machine_code
 def transmit(s, now, link, message):  # type: ignore[no-untyped-def]
     """Put a copy on the uplink of the link's source."""
     source, target = s.links[link, SOURCE], s.links[link, TARGET]
@@ -174,7 +173,7 @@ def transmit(s, now, link, message):  # type: ignore[no-untyped-def]
     push(s, arrival, ARRIVE, link, message)
 
 
-@njit(cache=True)
+@machine_code
 def release(s, message):  # type: ignore[no-untyped-def]
     """Forget one copy or kept delivery of a message; the last one finishes it."""
     s.messages[message, LIVE] -= 1
@@ -183,7 +182,7 @@ def release(s, message):  # type: ignore[no-untyped-def]
         s.numbers[N_FINISHED] += 1
 
 
-@njit(cache=True)
+@machine_code
 def accept(s, sendings, row):  # type: ignore[no-untyped-def]
     """Transmit what actors sent from `row` on: time, link, message; return at which row there was no room."""
     while row < len(sendings):
@@ -199,7 +198,7 @@ def accept(s, sendings, row):  # type: ignore[no-untyped-def]
     return row
 
 
-@njit(cache=True)
+@machine_code
 def arrive(s, time, link, message):  # type: ignore[no-untyped-def]
     """Carry an arriving copy over the downlink; a duplicate takes its time too."""
     target, size = s.links[link, TARGET], s.messages[message, SIZE]
@@ -218,7 +217,7 @@ def arrive(s, time, link, message):  # type: ignore[no-untyped-def]
     push(s, max(end, last_bit), COMPLETE, link, message)
 
 
-@njit(cache=True)
+@machine_code
 def keep(s, target, message):  # type: ignore[no-untyped-def]
     """Keep a delivery back, unless somebody is woken or called by it; return whether it was kept."""
     if s.messages[message, REPORTED]:
@@ -240,7 +239,7 @@ def keep(s, target, message):  # type: ignore[no-untyped-def]
     return True
 
 
-@njit(cache=True)
+@machine_code
 def complete(s, time, link, message):  # type: ignore[no-untyped-def]
     """Deliver; return whether Python has to do it."""
     target = s.links[link, TARGET]
@@ -253,7 +252,7 @@ def complete(s, time, link, message):  # type: ignore[no-untyped-def]
     return not keep(s, target, message)
 
 
-@njit(cache=True)
+@machine_code
 def relay(s, time, link, message):  # type: ignore[no-untyped-def]
     """Pass a broadcast on to all neighbours but the one it came from."""
     source, target = s.links[link, SOURCE], s.links[link, TARGET]
@@ -262,7 +261,7 @@ def relay(s, time, link, message):  # type: ignore[no-untyped-def]
             transmit(s, time, onward, message)
 
 
-@njit(cache=True)
+@machine_code
 def advance(s, limit, spare):  # type: ignore[no-untyped-def]
     """Let things happen before `limit`; return why the loop stopped.
 
@@ -294,11 +293,10 @@ def advance(s, limit, spare):  # type: ignore[no-untyped-def]
         release(s, message)
 
 
-@njit(cache=True)
-def pull(s, host):  # type: ignore[no-untyped-def]
-    """Return the messages kept back for a host, oldest first."""
-    count = s.hosts[host, N_KEPT]
-    out = np.empty(count, dtype=np.int64)
+@machine_code
+def pull(s, host, out):  # type: ignore[no-untyped-def]
+    """Write the messages kept back for a host to `out`, as long as they are many, oldest first."""
+    count = len(out)
     place = s.hosts[host, PENDING]
     for back in range(count):
         message, older = s.pending[place, 0], s.pending[place, 1]
@@ -309,4 +307,3 @@ def pull(s, host):  # type: ignore[no-untyped-def]
         place = older
     s.hosts[host, PENDING] = NONE
     s.hosts[host, N_KEPT] = 0
-    return out

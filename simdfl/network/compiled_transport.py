@@ -230,10 +230,12 @@ class CompiledTransport(Transport):
 
     def pull(self, host: int) -> list[Message]:
         """Return the messages kept back for a host, oldest first, and keep them no longer."""
-        if not self._state.hosts[host, c.N_KEPT]:
+        count = int(self._state.hosts[host, c.N_KEPT])
+        if not count:
             return []
-        messages = self._messages
-        return [messages[place] for place in c.pull(self._state, host).tolist()]
+        places = np.empty(count, dtype=np.int64)
+        c.pull(self._state, host, places)
+        return [message for place in places.tolist() if (message := self._messages[place]) is not None]
 
     def watch(self, host: int, topic: str, step: int, missing: int) -> None:
         """Report the `missing`-th next delivery of a slot to a host."""

@@ -3,13 +3,14 @@
 The near part is a small heap of what happens within the present slice of time; a ring of buckets holds, unsorted,
 what happens within a second; a heap holds the rest. An entry is written once into its bucket, read once when its
 slice begins, and sorted among the few hundred of that slice: a single heap of a million entries would miss the
-cache at every level. Entries of one time keep the order in which they were added: the far heap sorts by sequence, a
-bucket keeps its order, and an entry enters a bucket before any later entry of its time can.
+cache at every level. Entries of one time keep the order in which they were added: the far heap sorts by sequence,
+a bucket keeps its order, and an entry enters a bucket before any later entry of its time can.
 
 References
 ----------
 R. Brown, "Calendar queues: a fast O(1) priority queue implementation for the simulation event set problem",
-Communications of the ACM 31(10), 1988. W. T. Tang, R. S. M. Goh, I. L.-J. Thng, "Ladder queue", ACM TOMACS 15(3), 2005.
+Communications of the ACM 31(10), 1988. W. T. Tang, R. S. M. Goh, I. L.-J. Thng, "Ladder queue",
+ACM TOMACS 15(3), 2005.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from __future__ import annotations
 from numba import njit
 
 machine_code = njit(cache=True, _nrt=False)
-"""Compile and keep on disk. No function makes an array, so references are not counted: that took half the time."""
+"""Compile and keep on disk. No function makes an array, so references need no counting, which took half the time."""
 
 SLICE_SHIFT = 16
 """A slice is 2**16 ns, 66 microseconds."""
 N_BUCKETS = 1 << 14
 SPAN = N_BUCKETS << SLICE_SHIFT
 BUCKET_MASK = N_BUCKETS - 1
-# A bucket's row: first and last chunk, number of entries. A chunk's row: entries, then their number and the next chunk.
+# A bucket's row: first and last chunk, number of entries. A chunk's row: entries, their number, the next chunk.
 FIRST, LAST, N_IN_BUCKET = range(3)
 CHUNK_ENTRIES = 15
 N_IN_CHUNK, NEXT_CHUNK, CHUNK_COLUMNS = 30, 31, 32

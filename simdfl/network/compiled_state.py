@@ -91,7 +91,7 @@ def grown(array: np.ndarray, need: int, fill: int = 0) -> np.ndarray:
 
 
 def make_room(state: c.State, spare: int) -> c.State:
-    """Return a state in which `spare` more entries fit wherever they belong, and one more delivery is kept back."""
+    """Return a state in which `spare` more entries fit wherever they belong, and one more is kept back."""
     queue = state.queue
     bucket = (int(queue[q.NEAR_END]) >> q.SLICE_SHIFT) & q.BUCKET_MASK
     due = int(state.buckets[bucket, q.N_IN_BUCKET])

@@ -10,6 +10,7 @@ import numpy as np
 from simdfl.kernel import Environment, Inbox
 from simdfl.network.conditions import Conditions
 from simdfl.network.fidelity import make_transport
+from simdfl.network.gossip import Gossip
 from simdfl.network.message import Message, Traffic
 from simdfl.network.transport import Transport
 from simdfl.rng import Rng
@@ -34,6 +35,8 @@ class Network:
         Access of the infrastructure host (:attr:`host`): a chain's entry point or a parameter server.
     fidelity : str
         How copies are moved, a name of :data:`~simdfl.network.fidelity.FIDELITIES`.
+    gossip : Gossip, optional
+        How broadcasts spread; flooding by default.
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class Network:
         host_latency_s: float = 0.05,
         host_bandwidth_bps: float = 10e9,
         fidelity: str = "event",
+        gossip: Gossip | None = None,
     ) -> None:
         self.overlay = overlay
         self.n_peers = overlay.number_of_nodes()
@@ -53,6 +57,9 @@ class Network:
         self.conditions = conditions.with_host(host_latency_s, host_bandwidth_bps)
         neighbours = [sorted(overlay.neighbors(peer)) for peer in range(self.n_peers)] + [[]]
         self.transport: Transport = make_transport(fidelity, env, self.conditions, neighbours, rng)
+        self.gossip = gossip
+        if gossip is not None:
+            gossip.attach(env, self.transport, neighbours[: self.n_peers], rng, validate_s)
         self._env = env
         self._validate_s = validate_s
 
@@ -88,6 +95,9 @@ class Network:
         inbox = self.transport.inboxes[origin]
         if inbox is not None:
             inbox.deliver(message.topic, message.step, origin, message, self._env.now)
+        if self.gossip is not None and first_hops is None:
+            self.gossip.publish(message, origin)
+            return
         self.transport.flood(message, origin, self._validate_s, first_hops)
 
     def send(self, message: Message, target: int, source: int | None = None) -> None:

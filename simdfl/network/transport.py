@@ -160,6 +160,10 @@ class Transport(ABC):
         if self.on_delivery is not None:
             self.on_delivery(time_s, target, message)
 
+    def deliver(self, target: int, message: Message) -> None:
+        """Put a message that a gossip strategy has brought into an inbox, now."""
+        self._deliver(last_ns(self._env.now), target, target, message, is_frame=False)
+
     def _receive_frame(self, source: int, target: int, message: Message) -> None:
         if self.on_frame is not None and target not in self.down:
             self.on_frame(source, target, message)

@@ -18,7 +18,7 @@ from __future__ import annotations
 from numba import njit
 
 machine_code = njit(cache=True, _nrt=False)
-"""Compile and keep on disk. No function makes an array, so references need no counting, which took half the time."""
+"""Compile and keep on disk. No function makes an array, so references need no counting, half of the time."""
 
 SLICE_SHIFT = 16
 """A slice is 2**16 ns, 66 microseconds."""

@@ -58,8 +58,8 @@ class Parameters:
         """Refuse degrees out of order."""
         if not (1 <= self.d_lo <= self.d <= self.d_hi and self.d_lazy >= 0 and self.windows >= 1):
             raise UserError(
-                f"network.gossip: d_lo={self.d_lo}, d={self.d}, d_hi={self.d_hi} must ascend, d_lazy not be negative "
-                f"and windows positive; use the defaults 4, 6, 12, 6, 3"
+                f"network.gossip: d_lo={self.d_lo}, d={self.d}, d_hi={self.d_hi} must ascend, d_lazy not be "
+                f"negative and windows positive; use the defaults 4, 6, 12, 6, 3"
             )
         if not (self.heartbeat_s > 0 and self.backoff_s >= 0):
             raise UserError("network.gossip: heartbeat_s must be positive, backoff_s not negative; use 1 and 60")

@@ -35,6 +35,4 @@ def make_gossip(name: str, params: dict[str, Any]) -> Gossip | None:
     try:
         return STRATEGIES[name](**params)
     except TypeError as error:
-        raise UserError(
-            f"network.gossip.params: {error}; see simdfl/network for the parameters of {name}"
-        ) from error
+        raise UserError(f"network.gossip.params: {error}; docs/network.md lists those of {name}") from error

@@ -129,6 +129,13 @@ class Topology(Section):
     params: Params = Field(default_factory=dict, description=PARAMS)
 
 
+class GossipConfig(Section):
+    """How broadcasts spread."""
+
+    name: ShelfName = Field(default="flood", description="Gossip strategy, a name on the shelf.")
+    params: Params = Field(default_factory=dict, description=PARAMS)
+
+
 class SpellConfig(Section):
     """What the network is like for a while."""
 
@@ -181,6 +188,7 @@ class Network(Section):
     loss: float = Field(default=0.0, ge=0, lt=1, description="Probability that a packet is lost and resent.")
     schedule: list[SpellConfig] = Field(default_factory=list, description="Conditions that change in the run.")
     churn: ChurnConfig | None = Field(default=None, description="Peers that come and go; null: none.")
+    gossip: GossipConfig = Field(default_factory=GossipConfig, description="How broadcasts spread.")
     validate_ms: Milliseconds = Field(default=0.1, description="Time to check a message before relaying it, ms.")
 
 

@@ -25,6 +25,7 @@ from simdfl.learning.optimisers import make_optimiser
 from simdfl.learning.partition import Shards, partition_dirichlet, partition_iid
 from simdfl.learning.schedules import bind
 from simdfl.network import Network
+from simdfl.network.strategies import make_gossip
 from simdfl.peers.peer import Messenger, Peer, Seat
 from simdfl.protocols import PROTOCOLS
 from simdfl.protocols.all_reduce import AllReducePeer
@@ -177,6 +178,7 @@ def build(scenario: Scenario, progress: Progress | None = None) -> World:
         scenario.chain.access_latency_ms * 1e-3,
         np.inf if section.bandwidth == UNLIMITED else HOST_BPS,
         fidelity=section.fidelity,
+        gossip=make_gossip(section.gossip.name, section.gossip.params),
     )
     change_conditions(scenario, env, network)
     behaviours = make_behaviours(scenario, rng, groups, training.engine.dataset.n_classes)

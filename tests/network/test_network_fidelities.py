@@ -21,14 +21,14 @@ PAIR = ("event", "kernel")
 
 def conditions(n, rng=None, **change):
     """Return equal fast lines, or lines drawn from few values, so that ties happen."""
-    given = dict(
-        regions=np.zeros(n, dtype=int) if rng is None else rng.integers(0, 2, n),
-        region_latency_s=np.full((2, 2), 0.01) if rng is None else rng.choice([0.0, 0.01, 0.05], (2, 2)),
-        region_jitter=np.zeros((2, 2)) if rng is None else rng.choice([0.0, 0.3], (2, 2)),
-        access_latency_s=np.zeros(n) if rng is None else rng.choice([0.0, 0.002], n),
-        up_bps=np.full(n, 8e6) if rng is None else rng.choice([1e6, 8e6, np.inf], n),
-        down_bps=np.full(n, 8e6) if rng is None else rng.choice([1e6, 8e6, np.inf], n),
-    )
+    given = {
+        "regions": np.zeros(n, dtype=int) if rng is None else rng.integers(0, 2, n),
+        "region_latency_s": np.full((2, 2), 0.01) if rng is None else rng.choice([0.0, 0.01, 0.05], (2, 2)),
+        "region_jitter": np.zeros((2, 2)) if rng is None else rng.choice([0.0, 0.3], (2, 2)),
+        "access_latency_s": np.zeros(n) if rng is None else rng.choice([0.0, 0.002], n),
+        "up_bps": np.full(n, 8e6) if rng is None else rng.choice([1e6, 8e6, np.inf], n),
+        "down_bps": np.full(n, 8e6) if rng is None else rng.choice([1e6, 8e6, np.inf], n),
+    }
     return Conditions(**{**given, **change})
 
 
@@ -117,20 +117,20 @@ def plays(draw):
         loss=st.sampled_from([0.0, 0.2]),
         split=st.sampled_from([(), ((0,),), ((0,), (1,))]),
     )
-    return dict(
-        n=n,
-        seed=seed,
-        density=draw(st.sampled_from([0.4, 0.8, 1.0])),
-        validate_s=draw(st.sampled_from([0.0, 0.001])),
-        loss=draw(st.sampled_from([0.0, 0.0, 0.2])),
-        tail=draw(st.sampled_from(["exponential", "pareto"])),
-        slow_start=draw(st.booleans()),
-        sends=draw(st.lists(sends, max_size=12)),
-        waits=draw(st.lists(waits, max_size=6)),
-        outages=draw(st.lists(outages, max_size=2)),
-        spells=draw(st.lists(spells, max_size=1)),
-        refuses=draw(st.sampled_from([(), (1,)])),
-    )
+    return {
+        "n": n,
+        "seed": seed,
+        "density": draw(st.sampled_from([0.4, 0.8, 1.0])),
+        "validate_s": draw(st.sampled_from([0.0, 0.001])),
+        "loss": draw(st.sampled_from([0.0, 0.0, 0.2])),
+        "tail": draw(st.sampled_from(["exponential", "pareto"])),
+        "slow_start": draw(st.booleans()),
+        "sends": draw(st.lists(sends, max_size=12)),
+        "waits": draw(st.lists(waits, max_size=6)),
+        "outages": draw(st.lists(outages, max_size=2)),
+        "spells": draw(st.lists(spells, max_size=1)),
+        "refuses": draw(st.sampled_from([(), (1,)])),
+    }
 
 
 def perform(fidelity, play):
@@ -201,10 +201,13 @@ def test_arrival_times_are_those_of_the_event_network_where_nobody_queues(n, see
 @pytest.mark.parametrize(
     "change, reason",
     [
-        (dict(), "queue"),
-        (dict(up_bps=np.full(3, np.inf), down_bps=np.full(3, np.inf), loss=0.1), "loss"),
-        (dict(up_bps=np.full(3, np.inf), down_bps=np.full(3, np.inf), region_jitter=np.ones((2, 2))), "jitter"),
-        (dict(up_bps=np.full(3, np.inf), down_bps=np.full(3, np.inf), slow_start=True), "slow start"),
+        ({}, "queue"),
+        ({"up_bps": np.full(3, np.inf), "down_bps": np.full(3, np.inf), "loss": 0.1}, "loss"),
+        (
+            {"up_bps": np.full(3, np.inf), "down_bps": np.full(3, np.inf), "region_jitter": np.ones((2, 2))},
+            "jitter",
+        ),
+        ({"up_bps": np.full(3, np.inf), "down_bps": np.full(3, np.inf), "slow_start": True}, "slow start"),
     ],
 )
 def test_arrival_refuses_what_it_cannot_represent(change, reason):

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from numba import njit
 
-machine_code = njit(cache=True, _nrt=False)
+machine_code = njit(cache=True, _nrt=False)  # type: ignore[call-overload]
 """Compile and keep on disk. No function makes an array, so references need no counting, half of the time."""
 
 SLICE_SHIFT = 16

@@ -75,9 +75,9 @@ class CompiledTransport(Transport):
             self._report_all(message)
         self._mark_seen(places, [sending.source for sending in sendings])
         table = np.array(copies, dtype=np.int64).reshape(-1, 3)
-        row = 0
-        while row < len(table):
-            row = c.accept(self._state, table, row)
+        done = 0
+        while done < len(table):
+            done = c.accept(self._state, table, done)
             self._state = make_room(self._state, self._spare)
 
     def _register(self, sending: Sending) -> tuple[int, tuple[int, ...]]:

@@ -2,8 +2,8 @@
 
 Run ``python tests/benchmarks/bench_network.py [--n 100 1000] [--degree 8] [--sources 100] [--repeats 3]``.
 
-Peers of a random regular overlay flood one message each; a receiver relays the first copy to its other neighbours.
-That is n (degree - 1) + 1 transmissions a message. Five programs do this in the same run:
+Peers of a random regular overlay flood one message each; a receiver relays the first copy to its other
+neighbours. That is n (degree - 1) + 1 transmissions a message. Five programs do this in the same run:
 
 event, kernel
     ``simdfl.network``: shared up- and downlinks, jitter, bytes by class; every peer is an actor that waits until
@@ -15,9 +15,9 @@ heap
 SimPy
     One SimPy process per transmission, as one would first write it; the same links as the heap.
 
-The kernel is warmed up first, as its machine code is kept on disk. The slow programs get fewer sources, as the rate
-does not depend on them: event a fifth, SimPy a tenth. Rates are medians by processor time, which a busy machine
-disturbs less than wall time; ratios are taken within a repeat.
+The kernel is warmed up first, as its machine code is kept on disk. The slow programs get fewer sources, as the
+rate does not depend on them: event a fifth, SimPy a tenth. Rates are medians by processor time, which a busy
+machine disturbs less than wall time; ratios are taken within a repeat.
 """
 
 from __future__ import annotations

@@ -5,14 +5,17 @@ deliver a flood of n² copies with one dictionary access each and wake each acto
 
 A network engine that runs ahead of the clock delivers with the time of arrival: what wakes or calls somebody is
 then scheduled for that time. The engine guarantees that no actor acts in between.
+
+An engine may also keep deliveries back that wake and call nobody (a :class:`Backlog`). The inbox takes them
+before anybody looks into it, and tells the engine after how many more deliveries a wait can end.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from simpy.events import Event
 
@@ -37,6 +40,19 @@ class _Wait:
     done: bool = False
 
 
+class Backlog(Protocol):
+    """Deliveries to one inbox that an engine keeps back."""
+
+    def pull(self) -> Iterable[Any]:
+        """Return the messages kept back, in the order of arrival; they are then no longer kept."""
+
+    def watch(self, topic: str, step: int, missing: int) -> None:
+        """Deliver, and do not keep back, the `missing`-th next message of a slot; 0 ends the watch."""
+
+    def listen(self, topic: str) -> None:
+        """Keep back nothing of a topic."""
+
+
 class Inbox:
     """The messages of one actor.
 
@@ -52,10 +68,42 @@ class Inbox:
         self._waits: dict[Slot, list[_Wait]] = {}
         self._listeners: dict[str, Callable[[int, int, Any], None]] = {}
         self._conflicts: Callable[[str, int, int, Any, Any], None] | None = None
+        self._backlog: Backlog | None = None
+
+    def take_from(self, backlog: Backlog) -> None:
+        """Take what an engine keeps back before anybody looks."""
+        self._backlog = backlog
+        for topic in self._listeners:
+            backlog.listen(topic)
+        for slot in self._waits:
+            self._watch(slot)
+
+    def _pull(self) -> None:
+        """Store what was kept back: it wakes and calls nobody."""
+        if self._backlog is None:
+            return
+        last: tuple[str, int] | None = None
+        slot: dict[int, Any] = {}
+        for message in self._backlog.pull():
+            if last is None or message.step != last[1] or message.topic != last[0]:
+                last = (message.topic, message.step)
+                slot = self._slots.setdefault(last, {})
+            slot.setdefault(message.sender, message)
+
+    def _watch(self, key: Slot) -> None:
+        """Tell the engine how many more messages the nearest wait on a slot needs."""
+        if self._backlog is None:
+            return
+        slot = self._slots.get(key, {})
+        missing = [wait.need - self._have(slot, wait) for wait in self._waits.get(key, ())]
+        self._backlog.watch(*key, max(1, min(missing)) if missing else 0)
 
     def listen(self, topic: str, handler: Callable[[int, int, Any], None]) -> None:
         """Hand every message of `topic` to ``handler(step, sender, message)`` instead of storing it."""
+        self._pull()
         self._listeners[topic] = handler
+        if self._backlog is not None:
+            self._backlog.listen(topic)
 
     def on_conflict(self, handler: Callable[[str, int, int, Any, Any], None]) -> None:
         """Call ``handler(topic, step, sender, first, second)`` when a slot is filled twice, differently."""
@@ -63,6 +111,7 @@ class Inbox:
 
     def deliver(self, topic: str, step: int, sender: int, message: Any, at_s: float | None = None) -> None:
         """Take a message that arrives at `at_s` (now by default); the first from a sender in a slot counts."""
+        self._pull()
         at_s = self._env.now if at_s is None else at_s
         if topic in self._listeners:
             handler = self._listeners[topic]
@@ -78,6 +127,7 @@ class Inbox:
         waits = self._waits.get((topic, step))
         if waits:
             self._wake(waits, slot, at_s)
+            self._watch((topic, step))
 
     def _at(self, at_s: float, action: Callable[[], object]) -> None:
         if at_s <= self._env.now:
@@ -125,6 +175,7 @@ class Inbox:
         Event
             Its value is a :class:`Collected`.
         """
+        self._pull()
         senders = None if isinstance(need, int) else frozenset(need)
         wait = _Wait(Event(self._env), need if isinstance(need, int) else len(need), senders)
         slot = self._slots.get((topic, step), {})
@@ -133,6 +184,7 @@ class Inbox:
         if deadline_s is not None and deadline_s < self._env.now:
             return wait.event.succeed(self._collected(slot, wait, complete=False))
         self._waits.setdefault((topic, step), []).append(wait)
+        self._watch((topic, step))
         if deadline_s is not None:
             self._env.at(deadline_s, lambda: self._give_up(topic, step, wait), DEADLINE)
         return wait.event
@@ -140,22 +192,29 @@ class Inbox:
     def _give_up(self, topic: str, step: int, wait: _Wait) -> None:
         if wait.done:
             return
+        self._pull()
         waits = self._waits.get((topic, step), [])
         if wait in waits:
             waits.remove(wait)
+            self._watch((topic, step))
         slot = self._slots.get((topic, step), {})
         wait.event.succeed(self._collected(slot, wait, complete=False))
 
     def peek(self, topic: str, step: int) -> dict[int, Any]:
         """Return what has arrived on a slot, by sender, without waiting."""
+        self._pull()
         return self._slots.get((topic, step), {})
 
     def discard(self, topic: str, step: int, sender: int) -> None:
         """Drop a message that turned out to be worthless, so that another copy can take its slot."""
+        self._pull()
         self._slots.get((topic, step), {}).pop(sender, None)
 
     def forget(self, topics: tuple[str, ...], before_step: int) -> None:
         """Drop messages and waits of steps before `before_step` on topics that begin with one of `topics`."""
+        self._pull()
         for table in (self._slots, self._waits):
             for slot in [s for s in table if s[1] < before_step and s[0].startswith(topics)]:
                 del table[slot]
+                if table is self._waits:
+                    self._watch(slot)

@@ -2,16 +2,22 @@
 
 Latency is one-way propagation: the region table's entry for the pair, plus each end's access latency. Jitter
 multiplies it for each message by ``1 + spread · E`` with E exponential of mean one: small and one-sided, with
-the spread that the measured tables give. Time-varying conditions are left out.
+the spread that the measured tables give. The heavy-tailed alternative, ``pareto``, has the same 90th percentile
+and a tail of index 1.5. How conditions change over time is the business of :mod:`simdfl.network.schedule`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 JITTER_TABLE_SIZE = 1 << 16
+JITTER_ONE = 1 << 20
+JITTER_TAILS = ("exponential", "pareto")
+TAIL_INDEX = 1.5
+TAIL_CAP = 1_000.0
+"""A jitter beyond this factor of the spread is cut, for whole numbers of 64 bits."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,10 @@ class Conditions:
         Access bandwidths, bits per second.
     loss : float
         Probability that one packet is lost and sent again.
+    jitter_tail : str
+        Shape of the jitter, a name of ``JITTER_TAILS``.
+    slow_start : bool
+        Whether a copy needs round trips to reach the speed of its line.
     """
 
     regions: np.ndarray
@@ -41,6 +51,8 @@ class Conditions:
     up_bps: np.ndarray
     down_bps: np.ndarray
     loss: float = 0.0
+    jitter_tail: str = "exponential"
+    slow_start: bool = False
 
     def __post_init__(self) -> None:
         """Refuse conditions that no network can have."""
@@ -72,22 +84,30 @@ class Conditions:
         latency[:r, :r] = self.region_latency_s
         jitter = np.zeros((r + 1, r + 1))
         jitter[:r, :r] = self.region_jitter
-        return Conditions(
-            np.append(self.regions, r),
-            latency,
-            jitter,
-            np.append(self.access_latency_s, access_latency_s),
-            np.append(self.up_bps, bandwidth_bps),
-            np.append(self.down_bps, bandwidth_bps),
-            self.loss,
+        return replace(
+            self,
+            regions=np.append(self.regions, r),
+            region_latency_s=latency,
+            region_jitter=jitter,
+            access_latency_s=np.append(self.access_latency_s, access_latency_s),
+            up_bps=np.append(self.up_bps, bandwidth_bps),
+            down_bps=np.append(self.down_bps, bandwidth_bps),
         )
 
 
-def jitter_table(rng: np.random.Generator) -> list[float]:
-    """Return the shared table of exponential draws; links walk through it at their own offsets and pace."""
-    return rng.exponential(1.0, JITTER_TABLE_SIZE).tolist()
+def jitter_table(rng: np.random.Generator, tail: str = "exponential") -> list[int]:
+    """Return the shared table of jitter draws, in units of ``1 / JITTER_ONE``.
+
+    Links walk through it at their own offsets and pace.
+    """
+    if tail == "exponential":
+        draws = rng.exponential(1.0, JITTER_TABLE_SIZE)
+    else:
+        p90 = 0.1 ** (-1.0 / TAIL_INDEX) - 1.0
+        draws = np.minimum(rng.pareto(TAIL_INDEX, JITTER_TABLE_SIZE) * np.log(10.0) / p90, TAIL_CAP)
+    return np.rint(draws * JITTER_ONE).astype(np.int64).tolist()
 
 
 def loss_table(rng: np.random.Generator) -> list[float]:
-    """Return the shared table of uniform draws for packet losses."""
-    return rng.random(JITTER_TABLE_SIZE).tolist()
+    """Return the shared table of exponential draws for packet losses: ``-log`` of uniform ones."""
+    return rng.exponential(1.0, JITTER_TABLE_SIZE).tolist()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import networkx as nx
 import numpy as np
 
 from simdfl.kernel import Environment, Inbox
 from simdfl.network.conditions import Conditions
+from simdfl.network.fidelity import make_transport
+from simdfl.network.gossip import Gossip
 from simdfl.network.message import Message, Traffic
 from simdfl.network.transport import Transport
 from simdfl.rng import Rng
@@ -31,6 +33,10 @@ class Network:
         Time a peer takes to check a broadcast before it relays it.
     host_latency_s, host_bandwidth_bps : float
         Access of the infrastructure host (:attr:`host`): a chain's entry point or a parameter server.
+    fidelity : str
+        How copies are moved, a name of :data:`~simdfl.network.fidelity.FIDELITIES`.
+    gossip : Gossip, optional
+        How broadcasts spread; flooding by default.
     """
 
     def __init__(
@@ -42,27 +48,35 @@ class Network:
         validate_s: float,
         host_latency_s: float = 0.05,
         host_bandwidth_bps: float = 10e9,
+        fidelity: str = "event",
+        gossip: Gossip | None = None,
     ) -> None:
         self.overlay = overlay
         self.n_peers = overlay.number_of_nodes()
         self.host = self.n_peers
         self.conditions = conditions.with_host(host_latency_s, host_bandwidth_bps)
         neighbours = [sorted(overlay.neighbors(peer)) for peer in range(self.n_peers)] + [[]]
-        self.transport = Transport(env, self.conditions, neighbours, rng)
+        self.transport: Transport = make_transport(fidelity, env, self.conditions, neighbours, rng)
+        self.gossip = gossip
+        if gossip is not None:
+            gossip.attach(env, self.transport, neighbours[: self.n_peers], rng, validate_s)
         self._env = env
         self._validate_s = validate_s
 
     def attach(self, host: int, inbox: Inbox) -> None:
         """Deliver what arrives at `host` to `inbox`."""
-        self.transport.inboxes[host] = inbox
+        self.transport.attach(host, inbox)
 
-    def filter_relays(self, relays: Callable[[int, int, Message], bool]) -> None:
-        """Ask ``relays(peer, neighbour, message)`` before a peer passes on a broadcast."""
-        self.transport.relays = relays
+    def filter_relays(
+        self, relays: Callable[[int, int, Message], bool], may_refuse: Iterable[int] | None = None
+    ) -> None:
+        """Ask ``relays(peer, neighbour, message)`` before a peer (one of `may_refuse`) passes on a broadcast."""
+        peers = range(self.n_peers) if may_refuse is None else may_refuse
+        self.transport.filter_relays(relays, frozenset(peers))
 
     def set_down(self, peer: int, is_down: bool) -> None:
         """Take a peer off the network, or back on it: what it sends or should receive meanwhile is lost."""
-        (self.transport.down.add if is_down else self.transport.down.discard)(peer)
+        self.transport.set_down(peer, is_down)
 
     def is_down(self, peer: int) -> bool:
         """Return whether a peer is off the network."""
@@ -81,6 +95,9 @@ class Network:
         inbox = self.transport.inboxes[origin]
         if inbox is not None:
             inbox.deliver(message.topic, message.step, origin, message, self._env.now)
+        if self.gossip is not None and first_hops is None:
+            self.gossip.publish(message, origin)
+            return
         self.transport.flood(message, origin, self._validate_s, first_hops)
 
     def send(self, message: Message, target: int, source: int | None = None) -> None:

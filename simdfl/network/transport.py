@@ -1,39 +1,38 @@
-"""The event engine: every copy of every message is moved over FIFO uplinks and downlinks.
+"""What all fidelities share: handing over what actors send, waking up, delivering, counting bytes.
 
-A copy leaves when the sender's uplink is free, holds it for size/bandwidth, travels for the link's latency, and
-enters the receiver's downlink in the order of first bits; it is complete when both the downlink has carried it
-and its last bit has left the sender (cut-through: one megabyte between equal lines takes one transmission time,
-not two). The uplink is free again after transmission, not after arrival.
+The model: a copy leaves when the sender's uplink is free, holds it for size/bandwidth, travels for the link's
+latency, and enters the receiver's downlink in the order of first bits; it is complete when both the downlink has
+carried it and its last bit has left the sender (cut-through: one megabyte between equal lines takes one
+transmission time, not two). The uplink is free again after transmission, not after arrival. A broadcast is
+relayed once, after validation, to all neighbours but the one it came from.
 
-Copies live on one bare heap. SimPy sees a single wake-up for its head, and the engine runs ahead until the next
-SimPy event: nothing can act before, so the result is that of running every copy as an event of its own. Ties
-break by the order of scheduling. A lost packet is sent again one retransmission time-out later.
+What actors send is kept until the instant's other events have run, and then handed over in the order of sending.
+A fidelity keeps copies in a heap of its own; SimPy sees a single wake-up for its head, and the fidelity runs
+ahead until the next SimPy event: nothing can act before, so the result is that of running every copy as an event
+of its own. Ties break by the order of scheduling.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from heapq import heappop, heappush
+from functools import partial
 from math import inf
+from typing import NamedTuple
 
 import numpy as np
 
 from simdfl.kernel import Environment, Inbox
-from simdfl.network.conditions import JITTER_TABLE_SIZE, Conditions, jitter_table, loss_table
+from simdfl.network.clock import NEVER_NS, duration_ns, first_ns, last_ns, to_seconds
+from simdfl.network.conditions import Conditions
+from simdfl.network.links import Links
 from simdfl.network.message import Message, Traffic
 from simdfl.rng import Rng
 
-PACKET_BYTES = 1448
-MINIMUM_TIMEOUT_S = 0.2
-"""Lower bound of TCP's retransmission time-out as Linux has it."""
-MAXIMUM_TIMEOUT_S = 60.0
-"""Upper bound of the doubled time-out (RFC 6298, section 2.5)."""
-MAXIMUM_ROUNDS = 1_000
-"""So often is a packet sent again at most; reached only at losses far beyond what a link can be used at."""
-
-ARRIVE, COMPLETE, RELAY = 0, 1, 2
-MASK = JITTER_TABLE_SIZE - 1
+Relays = Callable[[int, int, Message], bool]
+Receives = Callable[[int, int, Message], object]
+NOT_RELAYED = -1
 
 
 @dataclass(frozen=True)
@@ -52,20 +51,18 @@ class Copy:
     arrives_s: float
 
 
-class Flood:
-    """One broadcast in flight: the message and who has seen it."""
+class Sending(NamedTuple):
+    """What an actor gave to the network: from when, whose, to whom first, and how long a relay checks it."""
 
-    __slots__ = ("message", "seen", "size_bits", "size_bytes", "validate_s")
-
-    def __init__(self, message: Message, origin: int, validate_s: float) -> None:
-        self.message = message
-        self.size_bytes = message.size_bytes
-        self.size_bits = 8.0 * self.size_bytes
-        self.seen = {origin}
-        self.validate_s = validate_s
+    time_ns: int
+    message: Message
+    source: int
+    targets: Sequence[int]
+    validate_ns: int
+    is_frame: bool
 
 
-class Transport:
+class Transport(ABC):
     """Moves copies between hosts.
 
     Parameters
@@ -80,37 +77,27 @@ class Transport:
         Root of the jitter and loss draws.
     """
 
+    name: str
+
     def __init__(
         self, env: Environment, conditions: Conditions, neighbours: Sequence[Sequence[int]], rng: Rng
     ) -> None:
         self._env = env
         self._neighbours = neighbours
-        n = conditions.n_hosts
-        self._up_bps: list[float] = conditions.up_bps.tolist()
-        self._down_bps: list[float] = conditions.down_bps.tolist()
-        self._up_free = [0.0] * n
-        self._down_free = [0.0] * n
-        self._regions: list[int] = conditions.regions.tolist()
-        self._latency: list[list[float]] = conditions.region_latency_s.tolist()
-        self._spread: list[list[float]] = conditions.region_jitter.tolist()
-        self._access: list[float] = conditions.access_latency_s.tolist()
-        self._loss = conditions.loss
-        self._jitter = jitter_table(rng.stream("jitter"))
-        self._losses = loss_table(rng.stream("loss"))
-        self._sent_on_link: dict[int, int] = {}
-        self._n = n
-        self._heap: list[tuple[float, int, int, int, int, Flood]] = []
-        self._sequence = 0
+        self._n = conditions.n_hosts
+        self.links = Links(conditions, rng)
+        self._outbox: list[Sending] = []
         self._wake_at = inf
         self._running = False
-        self.inboxes: list[Inbox | None] = [None] * n
-        self.sent_bytes = np.zeros((len(Traffic), n), dtype=np.int64)
-        self.received_bytes = np.zeros((len(Traffic), n), dtype=np.int64)
+        self.inboxes: list[Inbox | None] = [None] * self._n
+        self._sent = np.zeros((len(Traffic), self._n), dtype=np.int64)
+        self._received = np.zeros((len(Traffic), self._n), dtype=np.int64)
         self.down: set[int] = set()
-        self.relays: Callable[[int, int, Message], bool] | None = None
-        self.transmissions = 0
+        self.relays: Relays | None = None
+        self.may_refuse: frozenset[int] = frozenset()
         self.on_delivery: Callable[[float, int, Message], None] | None = None
         self.on_copy: Callable[[Copy], None] | None = None
+        self.on_frame: Receives | None = None
 
     # ---- sending
 
@@ -118,120 +105,122 @@ class Transport:
         self, message: Message, origin: int, validate_s: float, first_hops: Sequence[int] | None = None
     ) -> None:
         """Send a broadcast from `origin` to its neighbours (or `first_hops`); receivers relay it."""
-        copies = Flood(message, origin, validate_s)
-        for target in self._neighbours[origin] if first_hops is None else first_hops:
-            self._transmit(self._env.now, origin, target, copies)
-        self._arm()
+        targets = self._neighbours[origin] if first_hops is None else first_hops
+        self._post(message, origin, targets, duration_ns(validate_s))
 
     def direct(self, message: Message, source: int, target: int) -> None:
         """Send one copy over a direct connection."""
-        self._transmit(self._env.now, source, target, Flood(message, source, -1.0))
-        self._arm()
+        self._post(message, source, (target,), NOT_RELAYED)
 
-    def _transmit(self, now_s: float, source: int, target: int, copies: Flood) -> None:
-        """Put a copy on the uplink of `source`; its first bit arrives after the link's latency."""
+    def frame(self, message: Message, source: int, target: int) -> None:
+        """Send one copy that ``on_frame(source, target, message)`` receives in place of an inbox."""
+        self._post(message, source, (target,), NOT_RELAYED, is_frame=True)
+
+    def _post(
+        self, message: Message, source: int, targets: Sequence[int], validate_ns: int, is_frame: bool = False
+    ) -> None:
         if source in self.down:
             return
-        start = self._up_free[source]
-        if start < now_s:
-            start = now_s
-        self._up_free[source] = start + copies.size_bits / self._up_bps[source]
-        region, other = self._regions[source], self._regions[target]
-        latency = self._latency[region][other] + self._access[source] + self._access[target]
-        link = source * self._n + target
-        count = self._sent_on_link.get(link, 0)
-        self._sent_on_link[link] = count + 1
-        offset = (link * 2654435761 + count * 40503) & MASK
-        arrival = start + latency * (1.0 + self._spread[region][other] * self._jitter[offset])
-        self.sent_bytes[copies.message.traffic, source] += copies.size_bytes
-        self.transmissions += 1
-        if self._loss:
-            arrival += self._retransmit(source, copies, latency, offset)
-        if self.on_copy is not None:
-            up_s, down_s = (copies.size_bits / bps for bps in (self._up_bps[source], self._down_bps[target]))
-            last_bit_s = arrival + max(up_s, down_s)
-            self.on_copy(Copy(copies.message, source, target, now_s, start, start + up_s, last_bit_s))
-        self._sequence += 1
-        heappush(self._heap, (arrival, self._sequence, ARRIVE, source, target, copies))
-
-    def _retransmit(self, source: int, copies: Flood, latency_s: float, offset: int) -> float:
-        """Return the delay from lost packets: each round of losses costs one time-out, doubling."""
-        packets = -(-copies.size_bytes // PACKET_BYTES)
-        timeout_s = max(MINIMUM_TIMEOUT_S, 4.0 * latency_s)
-        delay_s, round_number = 0.0, 0
-        while round_number < MAXIMUM_ROUNDS:
-            offset = (offset * 40503 + 30011) & MASK
-            survive_all = (1.0 - self._loss) ** packets
-            if self._losses[offset] < survive_all:
-                break
-            packets = max(1, int(packets * self._loss))
-            resent = packets * PACKET_BYTES
-            self.sent_bytes[copies.message.traffic, source] += resent
-            self._up_free[source] += resent * 8.0 / self._up_bps[source]
-            delay_s += min(timeout_s * 2.0 ** min(round_number, 30), MAXIMUM_TIMEOUT_S)
-            round_number += 1
-        return delay_s
+        now_s = self._env.now
+        self._outbox.append(Sending(first_ns(now_s), message, source, targets, validate_ns, is_frame))
+        if not self._running and now_s < self._wake_at:
+            self._wake(now_s)
 
     # ---- running
 
-    def _arm(self) -> None:
-        """Ask SimPy to wake us at the head of the heap, unless it does so early enough already."""
-        if not self._heap or self._running:
-            return
-        head = self._heap[0][0]
-        if head < self._wake_at:
-            self._wake_at = head
-            self._env.at(head, lambda: self._run(head))
+    def _wake(self, at_s: float) -> None:
+        self._wake_at = at_s
+        self._env.at(at_s, lambda: self._run(at_s))
 
     def _run(self, woken_at: float) -> None:
+        """Hand over what was sent, then run ahead to the next SimPy event."""
         if woken_at != self._wake_at:
             return
         self._wake_at = inf
         self._running = True
-        heap, env = self._heap, self._env
-        handlers = (self._arrive, self._complete, self._relay)
-        while heap and (heap[0][0] <= env.now or heap[0][0] < env.peek()):
-            time_s, _, what, source, target, copies = heappop(heap)
-            handlers[what](time_s, source, target, copies)
+        present_ns = last_ns(self._env.now) + 1
+        while True:
+            self._hand_over()
+            limit_ns = max(present_ns, first_ns(self._env.peek()))
+            if self._head_ns() >= limit_ns:
+                break
+            self._advance(limit_ns)
         self._running = False
-        self._arm()
+        head_ns = self._head_ns()
+        if head_ns < NEVER_NS:
+            self._wake(to_seconds(head_ns))
 
-    def _arrive(self, time_s: float, source: int, target: int, copies: Flood) -> None:
-        """Carry an arriving copy over the downlink; a duplicate takes its time too."""
-        start = self._down_free[target]
-        if start < time_s:
-            start = time_s
-        end = start + copies.size_bits / self._down_bps[target]
-        self._down_free[target] = end
-        self.received_bytes[copies.message.traffic, target] += copies.size_bytes
-        if target in copies.seen:
-            return
-        copies.seen.add(target)
-        last_bit = time_s + copies.size_bits / self._up_bps[source]
-        self._sequence += 1
-        heappush(
-            self._heap,
-            (end if end > last_bit else last_bit, self._sequence, COMPLETE, source, target, copies),
-        )
+    def _hand_over(self) -> None:
+        if self._outbox:
+            sendings, self._outbox = self._outbox, []
+            self._accept(sendings)
 
-    def _complete(self, time_s: float, source: int, target: int, copies: Flood) -> None:
-        """Hand the message over; a broadcast is relayed once it is validated."""
-        if target in self.down:
-            copies.seen.discard(target)
+    @abstractmethod
+    def _accept(self, sendings: list[Sending]) -> None:
+        """Put copies on the uplinks of their senders."""
+
+    @abstractmethod
+    def _head_ns(self) -> int:
+        """Return when something happens next, or ``NEVER_NS``."""
+
+    @abstractmethod
+    def _advance(self, limit_ns: int) -> None:
+        """Let things happen before `limit_ns`; stop when an actor may have been woken or called."""
+
+    def _deliver(self, time_ns: int, source: int, target: int, message: Message, is_frame: bool) -> None:
+        time_s = to_seconds(time_ns)
+        if is_frame:
+            self._env.at(max(time_s, self._env.now), partial(self._receive_frame, source, target, message))
             return
-        message = copies.message
         inbox = self.inboxes[target]
         if inbox is not None:
             inbox.deliver(message.topic, message.step, message.sender, message, time_s)
         if self.on_delivery is not None:
             self.on_delivery(time_s, target, message)
-        if copies.validate_s >= 0.0:
-            self._sequence += 1
-            relay_at = time_s + copies.validate_s
-            heappush(self._heap, (relay_at, self._sequence, RELAY, source, target, copies))
 
-    def _relay(self, time_s: float, source: int, target: int, copies: Flood) -> None:
-        relays = self.relays
-        for neighbour in self._neighbours[target]:
-            if neighbour != source and (relays is None or relays(target, neighbour, copies.message)):
-                self._transmit(time_s, target, neighbour, copies)
+    def deliver(self, target: int, message: Message) -> None:
+        """Put a message that a gossip strategy has brought into an inbox, now."""
+        self._deliver(last_ns(self._env.now), target, target, message, is_frame=False)
+
+    def _receive_frame(self, source: int, target: int, message: Message) -> None:
+        if self.on_frame is not None and target not in self.down:
+            self.on_frame(source, target, message)
+
+    # ---- hosts
+
+    def attach(self, host: int, inbox: Inbox) -> None:
+        """Deliver what arrives at `host` to `inbox`."""
+        self.inboxes[host] = inbox
+
+    def filter_relays(self, relays: Relays, may_refuse: frozenset[int]) -> None:
+        """Ask ``relays(peer, neighbour, message)`` before one of `may_refuse` passes on a broadcast."""
+        self.relays, self.may_refuse = relays, may_refuse
+
+    def set_down(self, host: int, is_down: bool) -> None:
+        """Take a host off the network, or back on it."""
+        (self.down.add if is_down else self.down.discard)(host)
+
+    def change_links(self, change: Callable[[Links], object]) -> None:
+        """Change the links from now on; what was sent before left under the old conditions."""
+        self._hand_over()
+        change(self.links)
+        self.links.refresh()
+
+    # ---- counts
+
+    @property
+    def sent_bytes(self) -> np.ndarray:
+        """Bytes sent so far, (traffic classes, hosts) int64."""
+        self._hand_over()
+        return self._sent
+
+    @property
+    def received_bytes(self) -> np.ndarray:
+        """Bytes received so far, (traffic classes, hosts) int64."""
+        self._hand_over()
+        return self._received
+
+    @property
+    @abstractmethod
+    def transmissions(self) -> int:
+        """How many copies were put on links so far."""

@@ -155,12 +155,49 @@ class Topology(Section):
     params: Params = Field(default_factory=dict, description=PARAMS)
 
 
+class GossipConfig(Section):
+    """How broadcasts spread."""
+
+    name: ShelfName = Field(default="flood", description="Gossip strategy, a name on the shelf.")
+    params: Params = Field(default_factory=dict, description=PARAMS)
+
+
+class SpellConfig(Section):
+    """What the network is like for a while."""
+
+    at_s: NotNegative = Field(description="When it begins, seconds.")
+    for_s: Positive | None = Field(default=None, description="How long it lasts, seconds; null: to the end.")
+    split: list[list[str | int]] = Field(
+        default_factory=list, description="Groups that do not reach each other: peers' numbers or regions' names."
+    )
+    scale_latency: Positive = Field(default=1.0, description="Factor on all latencies, no unit.")
+    scale_bandwidth: Positive = Field(default=1.0, description="Factor on all bandwidths, no unit.")
+    loss: float = Field(default=0.0, ge=0, lt=1, description="Probability of a loss beside those there are.")
+
+
+class ChurnConfig(Section):
+    """Peers that come and go."""
+
+    share: float = Field(ge=0, le=1, description="Share of the honest peers that come and go.")
+    session_s: Positive = Field(description="Mean time on the network, seconds.")
+    absence_s: Positive = Field(description="Mean time off the network, seconds.")
+    lengths: Literal["exponential", "lognormal"] = Field(
+        default="lognormal", description="Distribution of both times."
+    )
+    after_s: NotNegative = Field(default=0.0, description="Until when all stay, seconds.")
+
+
 class Network(Section):
     """Latencies, bandwidths and losses of the links."""
 
+    fidelity: ShelfName = Field(
+        default="event", description="How copies are moved: event, kernel (compiled) or arrival (no queues)."
+    )
     latency: ShelfName = Field(default="simblock_2019", description="Table of latencies between regions.")
     shares: ShelfName = Field(default="bitcoin_2019", description="Table of the share of peers in each region.")
-    bandwidth: ShelfName = Field(default="simblock_2019", description="Table of access bandwidths by region.")
+    bandwidth: ShelfName = Field(
+        default="simblock_2019", description="Table of access bandwidths by region, or unlimited."
+    )
     uplink_mbps: Mbps | None = Field(default=None, description="Every peer's upload, Mbit/s; null: the table.")
     downlink_mbps: Mbps | None = Field(
         default=None, description="Every peer's download, Mbit/s; null: the table."
@@ -170,7 +207,14 @@ class Network(Section):
     )
     access_latency_ms: Milliseconds = Field(default=2.0, description="What each access line adds each way, ms.")
     jitter: NotNegative = Field(default=1.0, description="Factor on the table's jitter, no unit; 0 is none.")
+    jitter_tail: Literal["exponential", "pareto"] = Field(
+        default="exponential", description="Shape of the jitter above the 90th percentile."
+    )
+    slow_start: bool = Field(default=False, description="Whether TCP's slow start delays large messages.")
     loss: float = Field(default=0.0, ge=0, lt=1, description="Probability that a packet is lost and resent.")
+    schedule: list[SpellConfig] = Field(default_factory=list, description="Conditions that change in the run.")
+    churn: ChurnConfig | None = Field(default=None, description="Peers that come and go; null: none.")
+    gossip: GossipConfig = Field(default_factory=GossipConfig, description="How broadcasts spread.")
     validate_ms: Milliseconds = Field(default=0.1, description="Time to check a message before relaying it, ms.")
 
 

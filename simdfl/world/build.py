@@ -26,6 +26,7 @@ from simdfl.learning.partition import Shards, partition_dirichlet, partition_iid
 from simdfl.learning.schedules import bind
 from simdfl.learning.sizes import SizeModel
 from simdfl.network import Network
+from simdfl.network.strategies import make_gossip
 from simdfl.peers.peer import Messenger, Peer, Seat
 from simdfl.protocols import GOSSIP_PROTOCOLS, PROTOCOLS
 from simdfl.protocols.all_reduce import AllReducePeer
@@ -42,7 +43,15 @@ from simdfl.store import NOTHING, Nothing
 from simdfl.world.assurance import make_arithmetic
 from simdfl.world.cast import attack_goal, draw_byzantine, make_behaviours
 from simdfl.world.chains import Chains, fund_rewards, main_profile, make_chains
-from simdfl.world.conditions import draw_conditions, draw_overlay, narrow_links
+from simdfl.world.conditions import (
+    HOST_BPS,
+    UNLIMITED,
+    change_conditions,
+    draw_conditions,
+    draw_overlay,
+    let_peers_come_and_go,
+    narrow_links,
+)
 from simdfl.world.gossip import add_gossip
 from simdfl.world.gossip_observer import GossipObserver
 from simdfl.world.manifest import (
@@ -96,6 +105,11 @@ class World:
     def chain(self) -> Blockchain | None:
         """Where the job's contracts run, if it has any."""
         return None if self.chains is None else self.chains.main
+
+    def resync(self, peer: int) -> None:
+        """Let a peer that was off the network learn what the chain did meanwhile."""
+        if self.chains is not None:
+            self.peers[peer].chain.resync()  # type: ignore[attr-defined]
 
     def run(self) -> RunResult:
         """Live through all steps; an abort that the protocol foresees is an outcome, not an exception."""
@@ -173,7 +187,11 @@ def build(scenario: Scenario, progress: Progress | None = None, store: Nothing =
         rng,
         section.validate_ms * 1e-3,
         scenario.chain.access_latency_ms * 1e-3,
+        np.inf if section.bandwidth == UNLIMITED else HOST_BPS,
+        fidelity=section.fidelity,
+        gossip=make_gossip(section.gossip.name, section.gossip.params),
     )
+    change_conditions(scenario, env, network)
     slowness = _draw_slowness(scenario, rng)
     keypairs = [Keypair.from_seed(rng.key("signing-key", peer)) for peer in range(n)]
     seats = [Seat(env, i, keypairs[i], behaviours[i], device, float(slowness[i]), network) for i in range(n)]
@@ -186,6 +204,7 @@ def build(scenario: Scenario, progress: Progress | None = None, store: Nothing =
         add_gossip(world, rng, seats)
     else:
         _add_baseline(world, rng, seats)
+    let_peers_come_and_go(scenario, env, network, honest, rng, world.resync)
     if scenario.output.perfetto:
         world.timeline = watch_world(world, scenario.output.perfetto_copies)
     observer.goal = attack_goal(behaviours, training.engine.dataset)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import networkx as nx
 import numpy as np
 
 import topologies
-from simdfl.errors import UserError
-from simdfl.network import Conditions
+from simdfl.errors import UserError, unknown_name
+from simdfl.kernel import Environment
+from simdfl.network import Conditions, Network
+from simdfl.network.churn import Churn, start_churn
+from simdfl.network.schedule import Schedule, Spell
 from simdfl.peers.behaviour import Behaviour
 from simdfl.rng import Rng
 from simdfl.scenario import Network as NetworkSection
 from simdfl.scenario import Scenario
+from simdfl.scenario.sections import SpellConfig
 from topologies.bandwidth import sample_bandwidth
 from topologies.measures import is_honest_connected
 from topologies.regions import assign_regions, coarse_region, load_latency, load_shares, spread_shares
@@ -22,6 +26,8 @@ from topologies.regions import assign_regions, coarse_region, load_latency, load
 EXPONENTIAL_P90 = float(np.log(10.0))
 """The tables give the excess of the 90th percentile; an exponential draw of mean one has its own there."""
 OVERLAY_DRAWS = 50
+UNLIMITED = "unlimited"
+HOST_BPS = 10e9
 
 
 def draw_overlay(scenario: Scenario, byzantine: frozenset[int], rng: Rng) -> nx.Graph:
@@ -59,7 +65,7 @@ def draw_conditions(section: NetworkSection, n: int, rng: Rng) -> Conditions:
         shares = spread_shares(latency.regions, load_shares(section.shares))
         regions = assign_regions(n, shares, rng.stream("regions"))
         names = [coarse_region(latency.regions[region]) for region in regions]
-        up_bps, down_bps = sample_bandwidth(section.bandwidth, names, rng.stream("bandwidth"))
+        up_bps, down_bps = _draw_bandwidth(section.bandwidth, names, rng)
     except topologies.TopologyError as error:
         raise UserError(f"network: {error}") from error
     one_way_s, jitter = np.array(latency.one_way_s), np.array(latency.jitter)
@@ -73,6 +79,8 @@ def draw_conditions(section: NetworkSection, n: int, rng: Rng) -> Conditions:
         up_bps=_fixed(up_bps, section.uplink_mbps),
         down_bps=_fixed(down_bps, section.downlink_mbps),
         loss=section.loss,
+        jitter_tail=section.jitter_tail,
+        slow_start=section.slow_start,
     )
 
 
@@ -82,5 +90,86 @@ def narrow_links(conditions: Conditions, behaviours: Sequence[Behaviour]) -> Con
     return replace(conditions, up_bps=conditions.up_bps * factors, down_bps=conditions.down_bps * factors)
 
 
+def _draw_bandwidth(table: str, regions: list[str], rng: Rng) -> tuple[np.ndarray, np.ndarray]:
+    if table == UNLIMITED:
+        return np.full(len(regions), np.inf), np.full(len(regions), np.inf)
+    return sample_bandwidth(table, regions, rng.stream("bandwidth"))
+
+
 def _fixed(drawn_bps: np.ndarray, mbps: float | None) -> np.ndarray:
     return drawn_bps if mbps is None else np.full(len(drawn_bps), mbps * 1e6)
+
+
+def change_conditions(scenario: Scenario, env: Environment, network: Network) -> None:
+    """Let the conditions change as the schedule says.
+
+    Raises
+    ------
+    UserError
+        If a region or peer is unknown, stands in two groups, or two splits overlap.
+    """
+    section = scenario.network
+    if section.schedule:
+        places = _places(section, network)
+        Schedule(env, network, [_spell(spell, places, index) for index, spell in enumerate(section.schedule)])
+
+
+def _places(section: NetworkSection, network: Network) -> dict[str, list[int]]:
+    """Return the peers of each region of the latency table and of each coarse region."""
+    names = load_latency(section.latency).regions
+    places: dict[str, list[int]] = {}
+    for peer in range(network.n_peers):
+        name = names[network.conditions.regions[peer]]
+        for region in {name, coarse_region(name)}:
+            places.setdefault(region, []).append(peer)
+    for name in names:
+        places.setdefault(name, [])
+    return places
+
+
+def _spell(config: SpellConfig, places: dict[str, list[int]], index: int) -> Spell:
+    where = f"network.schedule.{index}.split"
+    groups = tuple(tuple(_members(group, places, where)) for group in config.split)
+    members = [peer for group in groups for peer in group]
+    if len(members) != len(set(members)):
+        raise UserError(f"{where}: a peer stands in two groups; let each be in one")
+    return Spell(
+        config.at_s,
+        float("inf") if config.for_s is None else config.for_s,
+        groups,
+        config.scale_latency,
+        config.scale_bandwidth,
+        config.loss,
+    )
+
+
+def _members(group: list[str | int], places: dict[str, list[int]], where: str) -> list[int]:
+    n = sum(1 for _ in {peer for peers in places.values() for peer in peers})
+    peers: list[int] = []
+    for entry in group:
+        if isinstance(entry, str):
+            if entry not in places:
+                raise unknown_name(where, entry, places)
+            peers += places[entry]
+        elif not 0 <= entry < n:
+            raise UserError(f"{where}: there is no peer {entry}; peers are numbered 0 to {n - 1}")
+        else:
+            peers.append(entry)
+    return peers
+
+
+def let_peers_come_and_go(
+    scenario: Scenario,
+    env: Environment,
+    network: Network,
+    honest: frozenset[int],
+    rng: Rng,
+    on_return: Callable[[int], object],
+) -> None:
+    """Start the churn that the scenario asks for, of a drawn share of the honest peers."""
+    section = scenario.network.churn
+    if section is None or not section.share:
+        return
+    chosen = rng.stream("churn").permutation(sorted(honest))[: round(section.share * len(honest))].tolist()
+    churn = Churn(section.session_s, section.absence_s, section.lengths, section.after_s)
+    start_churn(env, network, churn, sorted(chosen), lambda peer: rng.stream("churn", peer), on_return)

@@ -28,13 +28,14 @@ def overrides(behaviours: Sequence[Behaviour], *names: str) -> bool:
 
 def let_relays_meddle(world: World, behaviours: Sequence[Behaviour]) -> None:
     """Ask relays before they pass a broadcast on, if one of them may refuse."""
-    if not overrides(behaviours, "relays"):
+    meddlers = [peer for peer, behaviour in enumerate(behaviours) if overrides([behaviour], "relays")]
+    if not meddlers:
         return
 
     def relays(peer: int, neighbour: int, message: Message) -> bool:
         return behaviours[peer].relays(message.step, message.sender, neighbour)
 
-    world.network.filter_relays(relays)
+    world.network.filter_relays(relays, meddlers)
 
 
 def let_peers_meddle(

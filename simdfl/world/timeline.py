@@ -11,9 +11,11 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import partial
 from heapq import heappop, heappush
+from math import isinf
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from simdfl.chain.blockchain import Block
+from simdfl.errors import UserError
 from simdfl.network.transport import Copy
 
 if TYPE_CHECKING:
@@ -112,7 +114,8 @@ class Timeline:
         source, target, traffic = self.names[copy.source], self.names[copy.target], message.traffic.name.lower()
         times = (copy.start_s, copy.end_s, copy.arrives_s)
         self.flights[traffic].add(Flight(message.topic, message.step, traffic, size, source, target, *times))
-        self._count(copy.asked_s, (source, "uplink queue"), int((copy.end_s - copy.asked_s) * up_bps / 8.0))
+        queue = 0 if isinf(up_bps) else int((copy.end_s - copy.asked_s) * up_bps / 8.0)
+        self._count(copy.asked_s, (source, "uplink queue"), queue)
         heappush(self._flying, (copy.arrives_s, size))
         self._flying_bytes += size
         while self._flying[0][0] <= copy.asked_s:
@@ -140,7 +143,18 @@ class Timeline:
 
 
 def watch_world(world: World, most_copies: int) -> Timeline:
-    """Return a timeline that watches a world from its beginning."""
+    """Return a timeline that watches a world from its beginning.
+
+    Raises
+    ------
+    UserError
+        If the network's fidelity does not show single copies.
+    """
+    if world.network.transport.name != "event":
+        raise UserError(
+            f"output.perfetto: the network's fidelity {world.network.transport.name!r} shows no single copies; "
+            "use network.fidelity event"
+        )
     liars = {peer.index for peer in world.peers} - world.honest
     names = [f"peer {peer.index}" + " (Byzantine)" * (peer.index in liars) for peer in world.peers]
     timeline = Timeline([*names, "infrastructure"], most_copies)

@@ -1,29 +1,35 @@
-"""Link transmissions per second when every peer broadcasts at once: the network engine against plain loops.
+"""Link transmissions per second when peers broadcast at once: the fidelities against plain loops.
 
-Run ``python tests/benchmarks/bench_network.py [--n 100 1000] [--degree 8] [--repeats 3]``.
+Run ``python tests/benchmarks/bench_network.py [--n 100 1000] [--degree 8] [--sources 100] [--repeats 3]``.
 
-All peers of a random regular overlay flood one message; a receiver relays the first copy to its other neighbours.
-That is n (n (degree - 1) + 1) transmissions. Three programs do this in the same run:
+Peers of a random regular overlay flood one message each; a receiver relays the first copy to its other
+neighbours. That is n (degree - 1) + 1 transmissions a message. Five programs do this in the same run:
 
-engine
-    ``simdfl.network``: shared up- and downlinks, jitter, bytes by class, delivery into inboxes.
+event, kernel
+    ``simdfl.network``: shared up- and downlinks, jitter, bytes by class; every peer is an actor that waits until
+    it has all messages.
+arrival
+    The same actors on lines without limits and without jitter, which is all that this fidelity represents.
 heap
     A bare heap in one function: FIFO uplinks and a fixed latency; the least that an event loop can do.
 SimPy
     One SimPy process per transmission, as one would first write it; the same links as the heap.
 
-At more than a few hundred peers only some of them broadcast (``--sources``), as the rate does not depend on it;
-SimPy gets a tenth of these. Rates are medians; the ratios are taken within a repeat.
+The kernel is warmed up first, as its machine code is kept on disk. The slow programs get fewer sources, as the
+rate does not depend on them: event a fifth, SimPy a tenth. Rates are medians by processor time, which a busy
+machine disturbs less than wall time; ratios are taken within a repeat.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import heapq
 import os
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 import networkx as nx
 import numpy as np
@@ -47,24 +53,34 @@ def make_message(sender: int) -> Message:
     return Message("BENCH", 0, sender, None, PAYLOAD_BYTES, Traffic.CONTROL)
 
 
-def run_engine(overlay: nx.Graph, sources: int) -> int:
-    """Flood by the simulator's network; return the transmissions."""
+def run_actors(overlay: nx.Graph, sources: int, fidelity: str) -> int:
+    """Flood by the simulator's network among actors; return the transmissions."""
     n = overlay.number_of_nodes()
     env = Environment()
+    bps, jitter = (np.inf, 0.0) if fidelity == "arrival" else (BPS, 0.01)
     conditions = Conditions(
         regions=np.zeros(n, dtype=int),
         region_latency_s=np.full((1, 1), LATENCY_S),
-        region_jitter=np.full((1, 1), 0.01),
+        region_jitter=np.full((1, 1), jitter),
         access_latency_s=np.zeros(n),
-        up_bps=np.full(n, BPS),
-        down_bps=np.full(n, BPS),
+        up_bps=np.full(n, bps),
+        down_bps=np.full(n, bps),
     )
-    network = Network(env, overlay, conditions, Rng(1), VALIDATE_S)
+    network = Network(env, overlay, conditions, Rng(1), VALIDATE_S, host_bandwidth_bps=bps, fidelity=fidelity)
+    satisfied = []
+
+    def live(peer: int, inbox: Inbox):  # type: ignore[no-untyped-def]
+        if peer < sources:
+            network.broadcast(make_message(peer))
+        got = yield inbox.collect("BENCH", 0, sources)
+        satisfied.append(len(got.messages))
+
     for peer in range(n):
-        network.attach(peer, Inbox(env))
-    for sender in range(sources):
-        network.broadcast(make_message(sender))
+        inbox = Inbox(env)
+        network.attach(peer, inbox)
+        env.process(live(peer, inbox))
     env.run()
+    assert satisfied == [sources] * n
     return network.transport.transmissions
 
 
@@ -131,35 +147,41 @@ def run_simpy(overlay: nx.Graph, sources: int) -> int:
     return count
 
 
-def rate(program: Callable[[nx.Graph, int], int], overlay: nx.Graph, sources: int) -> float:
-    """Return transmissions per second; their number must be that of a flood."""
-    n = overlay.number_of_nodes()
-    degree = overlay.degree(0)
-    start = time.perf_counter()
+PROGRAMS: dict[str, tuple[Callable[[nx.Graph, int], int], float]] = {
+    "event": (partial(run_actors, fidelity="event"), 0.2),
+    "kernel": (partial(run_actors, fidelity="kernel"), 1.0),
+    "arrival": (partial(run_actors, fidelity="arrival"), 1.0),
+    "heap": (run_heap, 1.0),
+    "SimPy": (run_simpy, 0.1),
+}
+
+
+def rate(name: str, overlay: nx.Graph, sources: int) -> float:
+    """Return transmissions per second of processor time; their number must be that of a flood."""
+    program, share = PROGRAMS[name]
+    n, degree, sources = overlay.number_of_nodes(), overlay.degree(0), max(1, round(sources * share))
+    thresholds = gc.get_threshold()
+    gc.set_threshold(100_000, 50, 50)  # as the simulator's runs do
+    start = time.process_time()
     count = program(overlay, sources)
-    wall_s = time.perf_counter() - start
+    spent_s = time.process_time() - start
+    gc.set_threshold(*thresholds)
     assert count == sources * (n * (degree - 1) + 1), count
-    return count / wall_s
+    return count / spent_s
 
 
 def measure(n: int, degree: int, sources: int, repeats: int) -> None:
     """Measure one size and print its line."""
     overlay = make_overlay(n, degree)
-    rows = [
-        (
-            rate(run_engine, overlay, sources),
-            rate(run_heap, overlay, sources),
-            rate(run_simpy, overlay, max(1, sources // 10)),
-        )
-        for _ in range(repeats)
+    rows = [{name: rate(name, overlay, sources) for name in PROGRAMS} for _ in range(repeats)]
+    rates = [statistics.median(row[name] for row in rows) for name in PROGRAMS]
+    ratios = [
+        statistics.median(row["kernel"] / row["heap"] for row in rows),
+        statistics.median(row["kernel"] / row["SimPy"] for row in rows),
+        statistics.median(row["kernel"] / row["event"] for row in rows),
     ]
-    engine, heap, process = (statistics.median(column) for column in zip(*rows))
-    to_heap = statistics.median(row[0] / row[1] for row in rows)
-    to_simpy = statistics.median(row[0] / row[2] for row in rows)
-    print(
-        f"{n:6} {sources:8} {engine:12,.0f} {heap:12,.0f} {process:12,.0f} {to_heap:12.2f} {to_simpy:13.2f}",
-        flush=True,
-    )
+    line = f"{n:6} {sources:8} " + " ".join(f"{value:10,.0f}" for value in rates)
+    print(line, " ".join(f"{value:12.1f}" for value in ratios), flush=True)
 
 
 def main() -> None:
@@ -172,10 +194,9 @@ def main() -> None:
     options = parser.parse_args()
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     print(f"link transmissions per second, {options.degree}-regular overlay; {os.cpu_count()} cores, load {load}")
-    print(
-        f"{'n':>6} {'sources':>8} {'engine':>12} {'heap':>12} {'SimPy':>12}",
-        f"{'engine/heap':>12} {'engine/SimPy':>13}",
-    )
+    names = " ".join(f"{name:>10}" for name in PROGRAMS)
+    print(f"{'n':>6} {'sources':>8} {names} {'kernel/heap':>12} {'kernel/SimPy':>12} {'kernel/event':>12}")
+    rate("kernel", make_overlay(50, options.degree), 50)
     for n in options.n:
         measure(n, options.degree, min(options.sources, n), options.repeats)
 

@@ -10,6 +10,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from simdfl.errors import UserError
 from simdfl.records.perfetto import write_timeline
 from simdfl.scenario import loads
 from simdfl.world import RunResult, build
@@ -123,3 +126,8 @@ def test_copies_are_thinned_to_the_bound_and_queues_are_never_negative(tmp_path:
     assert {event["name"] for event in counters} == {"uplink queue", "bytes in flight"}
     assert all(event["args"]["bytes"] >= 0 for event in counters)
     assert max(event["args"]["bytes"] for event in counters) > 0
+
+
+def test_a_fidelity_without_single_copies_is_refused() -> None:
+    with pytest.raises(UserError, match=r"^output.perfetto: .* use network.fidelity event$"):
+        build(loads(f"{TEXT}network: {{fidelity: kernel}}").scenario)

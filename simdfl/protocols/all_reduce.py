@@ -13,7 +13,7 @@ from simdfl.kernel.actor import Life
 from simdfl.network import Message, Traffic
 from simdfl.peers.peer import Seat
 from simdfl.protocols.baseline import BaselineJob, BaselinePeer
-from simdfl.protocols.parts import admissible, make_aggregate, part_size, split_parts
+from simdfl.protocols.parts import admissible, make_aggregate, own_first, part_size, split_parts
 
 
 class AllReducePeer(BaselinePeer):
@@ -50,7 +50,7 @@ class AllReducePeer(BaselinePeer):
         parts = split_parts(gradient, n)
         size = self.job.training.sizes.part_bytes(n, parts.shape[1])
         turn = self.turn(step)
-        for owner in range(n):
+        for owner in own_first(range(n), self.index):
             if owner == self.index or self.behaviour.sends_part(turn, owner):
                 part = Message("PART", step, self.index, parts[owner], size, Traffic.GRADIENT)
                 self.network.send(part, owner)
@@ -70,7 +70,7 @@ class AllReducePeer(BaselinePeer):
         aggregate = make_aggregate(admissible(values))
         size = sizes.part_bytes(n, aggregate.values.size)
         message = Message("VALUE", step, self.index, aggregate, size, Traffic.GRADIENT)
-        for peer in range(self.job.n_peers):
+        for peer in own_first(range(n), self.index):
             if peer == self.index or self.behaviour.sends_aggregate(turn, peer):
                 self.network.send(message, peer)
 

@@ -18,7 +18,7 @@ from simdfl.network import Message, Traffic
 from simdfl.peers.behaviour import Turn
 from simdfl.protocols.duty import Duty
 from simdfl.protocols.job import Removed, StepRecord
-from simdfl.protocols.parts import Commitment, admissible, make_aggregate, part_size
+from simdfl.protocols.parts import Commitment, admissible, make_aggregate, own_first, part_size
 from simdfl.protocols.waiting import await_chain
 
 if TYPE_CHECKING:
@@ -62,9 +62,9 @@ class ExchangeDuty(Duty):
         instead = self.peer.behaviour.sent_gradient(turn)
         if instead is not None:
             commitment = self.peer.commit_to(record, instead)
-        for position, owner in enumerate(record.roster):
+        for owner in own_first(record.roster, self.peer.index):
             if owner == self.peer.index or self.peer.behaviour.sends_part(turn, owner):
-                content = (commitment, position)
+                content = (commitment, record.position(owner))
                 size = commitment.part_bytes(self.peer.job.training.sizes)
                 part = Message("PART", record.step, self.peer.index, content, size, Traffic.GRADIENT)
                 self.peer.network.send(part, owner)
@@ -119,7 +119,7 @@ class ExchangeDuty(Duty):
         size = sizes.part_bytes(len(record.roster), len(aggregate.values))
         message = Message(topic, record.step, self.peer.index, aggregate, size, Traffic.GRADIENT)
         behaviour = self.peer.behaviour
-        for peer in record.roster:
+        for peer in own_first(record.roster, self.peer.index):
             if peer == self.peer.index:
                 self.peer.network.send(message, peer)
             elif behaviour.sends_aggregate(turn, peer):

@@ -77,6 +77,18 @@ def commit_gradient(gradient: np.ndarray, n_parts: int) -> Commitment:
     return Commitment(padded, hashes, merkle_root(hashes))
 
 
+def own_first(roster: Sequence[int], index: int) -> list[int]:
+    """Return the roster in the order in which a peer sends to it: from itself on, around.
+
+    If all began with the same receiver, its downlink would be full while the others' were idle.
+
+    >>> own_first([0, 2, 5, 7], 5)
+    [5, 7, 0, 2]
+    """
+    start = roster.index(index)
+    return [*roster[start:], *roster[:start]]
+
+
 def admissible(gradient: np.ndarray) -> np.ndarray:
     """Return a gradient whose bytes are canonical: NaN becomes 0, magnitudes are cut at :data:`LARGEST`.
 

@@ -54,12 +54,21 @@ class VerificationDuty(Duty):
         return 6.0 * size / device.flops_per_s + device.hash_s(2 * size)
 
     def _true_reports(self, record: StepRecord) -> tuple[np.ndarray, np.ndarray]:
+        """Return the right projections and norms; the rows of who is unknown here, after an absence, are zero."""
         for peer in record.contributors:
             if peer not in record.commitments:
                 commitment = self.peer.evidence_duty.posted_commitment(record.step, peer)
                 if commitment is not None:
                     record.commitments[peer] = commitment
-        return record.true_reports(self.peer.job.math, record.contributors)
+        contributors, math = record.contributors, self.peer.job.math
+        known = [row for row, peer in enumerate(contributors) if peer in record.commitments]
+        if len(known) == len(contributors):
+            return record.true_reports(math, contributors)
+        norms = np.zeros((len(contributors), len(record.roster)), np.int64)
+        true = np.zeros((*norms.shape, math.settings.projections), np.int64)
+        if known:
+            true[known], norms[known] = record.true_reports(math, [contributors[row] for row in known])
+        return true, norms
 
     # ---- VERIFY
 
@@ -107,6 +116,7 @@ class VerificationDuty(Duty):
             peer
             for row, peer in enumerate(record.contributors)
             if peer in record.reports
+            and peer in record.commitments
             and not record.reports[peer].is_right(position, true[row, position], norms[row, position])
         ]
         for peer in self.peer.behaviour.accuses(self.peer.turn(record), liars):

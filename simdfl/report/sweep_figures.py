@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from simdfl.records.cells import independent, short_names
 from simdfl.report.cost_figures import stack
+from simdfl.report.facets import facets_picture
 from simdfl.report.facts import NONE, Sheet
 from simdfl.report.picture import Picture
 from simdfl.report.read import SweepFolder
@@ -55,19 +57,30 @@ def parameters(source: SweepFolder) -> list[str]:
 
 def sweep_pictures(source: SweepFolder) -> list[Picture]:
     """Return the figures of a sweep."""
-    grown = [growth for key in parameters(source) if (growth := growth_picture(source, key)) is not None]
-    shares = overhead_picture(source)
-    return [bands_picture(source), *([shares] if shares is not None else []), *grown]
+    keys = [key for key in parameters(source) if key not in ("run", "protocol")]
+    made = (
+        bands_picture(source),
+        facets_picture(source.runs, keys),
+        overhead_picture(source),
+        *(growth_picture(source, key) for key in independent(source.runs, keys)),
+    )
+    return [picture for picture in made if picture is not None]
+
+
+def _names(frame: pd.DataFrame, keys: list[str]) -> pd.Series:
+    """Return a short name per row from the keys that tell rows apart."""
+    kept = [key for key in keys if key in frame]
+    kept = independent(frame, kept) or kept[:1]
+    if not kept:
+        return pd.Series("all", frame.index)
+    parts = [short_names(frame[key]) for key in kept]
+    return pd.Series([", ".join(words) for words in zip(*parts)], frame.index)
 
 
 def _named_steps(source: SweepFolder) -> pd.DataFrame:
     """Return evaluated steps with the name of their group of seeds."""
     steps = source.steps.dropna(subset=["accuracy"])
-    shared = [key for key in parameters(source) if key in steps]
-    if not shared:
-        return steps.assign(group="all")
-    names = steps[shared].astype(str).agg(", ".join, axis=1)
-    return steps.assign(group=names)
+    return steps.assign(group=_names(steps, parameters(source)))
 
 
 def bands_picture(source: SweepFolder) -> Picture:
@@ -123,8 +136,7 @@ def overhead_picture(source: SweepFolder) -> Picture | None:
         return None
     keys = [key for key in parameters(source) if key not in ("run", "protocol")]
     mine = runs[runs["run"] == "main"] if "run" in runs else runs
-    names = mine[keys].astype(str).agg(", ".join, axis=1) if keys else pd.Series("all", mine.index)
-    data = mine.groupby(names, sort=False)[list(columns)].mean().rename_axis("point").reset_index()
+    data = mine.groupby(_names(mine, keys), sort=False)[list(columns)].mean().rename_axis("point").reset_index()
     shown = data.head(MOST_BARS).assign(**{name: data[name].clip(lower=0.0) for name in columns})
     figure, [axes] = canvas(1, height=1.6 + 0.32 * len(shown))
     stack(axes, shown, "point", columns)
@@ -134,8 +146,8 @@ def overhead_picture(source: SweepFolder) -> Picture | None:
     return Picture(
         "overhead",
         "Overhead by component",
-        f"Means over seeds; {', '.join(keys) or 'one point'}. Components below zero, where bytes travel while a "
-        f"peer computes, are drawn as zero.",
+        f"Means over seeds; {', '.join(independent(mine, keys)) or 'one point'}. Components below zero, where "
+        f"bytes travel while a peer computes, are drawn as zero.",
         f"Stacked bars for {len(data)} points: {total.min():.3g} to {total.max():.3g} s a step.",
         figure,
         data,
@@ -181,8 +193,12 @@ def sweep_sheet(source: SweepFolder) -> Sheet:
     results = [name for name in RESULTS if name in source.runs]
     groups = source.runs.groupby(keys, sort=False, dropna=False) if keys else [((), source.runs)]
     rows = []
+    names = {key: dict(zip(source.runs[key], short_names(source.runs[key]))) for key in keys}
     for group, members in groups:
-        places = group if isinstance(group, tuple) else (group,)
+        places = [
+            names[key].get(place, place)
+            for key, place in zip(keys, group if isinstance(group, tuple) else (group,))
+        ]
         cells = [_cell(members[name].dropna().to_numpy(dtype=float)) for name in results]
         rows.append((*[str(place) for place in places], str(len(members)), *cells))
     headings = (*keys, "runs", *results)

@@ -10,6 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from simdfl.records.cells import independent, short_names
 from simdfl.records.sweep_tables import csv_bytes, parquet_bytes, points_frame, runs_frame, steps_frame
 from simdfl.scenario.points import MAIN, Plan
 from simdfl.sweep.folder import write_at_once
@@ -17,14 +18,17 @@ from simdfl.sweep.work import Done
 
 COLUMNS = {
     "accuracy": "accuracy",
-    "step_s": "step, s",
-    "overhead_step_s": "overhead, s",
+    "step_s": "step",
+    "overhead_step_s": "overhead",
     "overhead_compute_s": "compute",
     "overhead_traffic_s": "traffic",
     "overhead_chain_s": "chain",
     "overhead_waiting_s": "waiting",
-    "overhead_time_ratio": "time ratio",
+    "overhead_time_ratio": "ratio",
 }
+NARROW = ("overhead_traffic_s", "overhead_compute_s", "accuracy", "overhead_waiting_s", "overhead_chain_s")
+"""What a narrow screen goes without, first to last."""
+WIDE = 1_000
 PROFILE = "Cost profile: learned figures are those of a small stand-in model."
 
 
@@ -38,21 +42,45 @@ def write_tables(plan: Plan, results: Mapping[str, Done], folder: Path) -> pd.Da
 
 
 def print_ending(plan: Plan, runs: pd.DataFrame, console: Console) -> None:
-    """Print a row for every point and what went wrong."""
+    """Print a row for every point, as many columns as the screen has room for, and what went wrong."""
     points = points_frame(runs, plan.sweep.keys)
     points = points[points["run"] == MAIN]
     shown = {name: heading for name, heading in COLUMNS.items() if name in points}
-    table = Table(
-        title=f"{plan.sweep.name}, means over seeds", title_justify="left", box=SIMPLE_HEAD, pad_edge=False
-    )
-    for heading in [*plan.sweep.keys, "completed", *shown.values()]:
-        table.add_column(heading, justify="right", overflow="fold")
-    for row in points.to_dict("records"):
-        cells = [str(row[key]) for key in plan.sweep.keys] + [f"{row['completed']:.0%}"]
-        table.add_row(*cells, *["–" if row[name] != row[name] else f"{row[name]:.3g}" for name in shown])
+    table = _table(plan, points, shown)
+    for name in NARROW:
+        if console.measure(table, options=console.options.update(width=WIDE)).maximum <= console.width:
+            break
+        shown.pop(name, None)
+        table = _table(plan, points, shown)
     console.print(table)
     if any(run.scenario.learning.nominal_parameters is not None for run in plan.runs):
         console.print(PROFILE, soft_wrap=True)
     for reason, count in runs[runs["outcome"] != "completed"].groupby(["outcome", "reason"]).size().items():
         outcome, why = reason if isinstance(reason, tuple) else (reason, "")
         console.print(f"{count} {outcome}: {why}", soft_wrap=True, markup=False, highlight=False)
+
+
+def _table(plan: Plan, points: pd.DataFrame, shown: dict[str, str]) -> Table:
+    table = Table(
+        title=f"{plan.sweep.name}, means over seeds, times in seconds",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+    )
+    keys = independent(points, plan.sweep.keys)
+    for key in keys:
+        last = key.rpartition(".")[2]
+        table.add_column(last if sum(other.endswith(f".{last}") for other in keys) == 1 else key, no_wrap=True)
+    for heading in ["done", *shown.values()]:
+        table.add_column(heading, justify="right", no_wrap=True)
+    names = [short_names(points[key]) for key in keys]
+    for index, row in enumerate(points.to_dict("records")):
+        figures = [_figure(row[name]) for name in shown]
+        table.add_row(*[column[index] for column in names], f"{row['completed']:.0%}", *figures)
+    return table
+
+
+def _figure(value: float) -> str:
+    """Return three significant digits, none beyond a thousandth."""
+    return "–" if value != value else f"{round(value, 3):.3g}"

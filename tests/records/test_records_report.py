@@ -17,6 +17,7 @@ import pytest
 from recorded_run import small_run, write_small
 
 from simdfl.report.__main__ import main
+from simdfl.report.facets import facets_picture
 from simdfl.report.learning_figures import learning_picture
 from simdfl.report.read import RunFolder, read_folder
 from simdfl.report.style import house_style
@@ -145,6 +146,27 @@ def test_a_sweep_gets_bands_and_growth(tmp_path: Path) -> None:
     growth = pd.read_csv(figures / "growth-peers-count.csv").set_index("cost")
     assert growth.loc["control_bytes", "exponent"] == pytest.approx(2.0)
     assert "2.00 ± 0.00" in (folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_facets_give_the_second_key_its_panels() -> None:
+    runs = pd.DataFrame(
+        [
+            {"network.latency_ms": lag, "network.jitter": lag / 10, "faults": faults, "seed": seed, "run": "main"}
+            | {"step_s": lag + seed, "gas": 0.0, "accuracy": 0.5}
+            for lag in (1.0, 50.0, 200.0)
+            for faults in ("[]", '[{"name": "churn", "count": 2}]')
+            for seed in (1, 3)
+        ]
+    )
+    picture = facets_picture(runs, ["network.latency_ms", "network.jitter", "faults"])
+    assert picture is not None
+    assert set(picture.data["measure"]) == {"step_s", "accuracy"}
+    assert set(picture.data["row"]) == {"none", "churn 2"}
+    point = picture.data.query("measure == 'step_s' and row == 'churn 2' and x == '50.0'").iloc[0]
+    assert (point["mean"], point["high"] - point["mean"]) == (52.0, pytest.approx(12.706205, rel=1e-6))
+    assert len(picture.figure.axes) == 4
+    assert {axes.get_xscale() for axes in picture.figure.axes} == {"log"}
+    assert facets_picture(runs[runs["network.latency_ms"] == 1.0].assign(faults="[]"), ["faults"]) is None
 
 
 def test_the_interval_is_student_s() -> None:

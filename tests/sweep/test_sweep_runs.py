@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -11,9 +12,12 @@ from pathlib import Path
 
 import psutil
 import pytest
+from rich.console import Console
 from sweeping import BASE, ENDLESS, TIMEOUT_S, TINY, command, run_sweep, started, tables
 
 import simdfl
+from simdfl.scenario.points import load_plan
+from simdfl.sweep.ending import print_ending
 
 DEADLY = '''
 import os
@@ -55,6 +59,19 @@ def test_a_sweep_gives_tidy_tables_with_provenance(whole: Path) -> None:
     assert runs.attrs["sweep"] == "tiny"
     assert set(runs.attrs["columns"]) == set(runs.columns)
     assert len(found["steps"]) == 6
+
+
+@pytest.mark.parametrize(
+    ("width", "headings"), [(60, ["count", "done", "accuracy", "step"]), (24, ["count", "done", "step"])]
+)
+def test_the_ending_shows_what_the_screen_has_room_for(whole: Path, width: int, headings: list[str]) -> None:
+    console = Console(file=io.StringIO(), width=width)
+    print_ending(load_plan(whole.parent / "s.yaml"), simdfl.load(whole)["runs"], console)
+    lines = console.file.getvalue().splitlines()
+    heading = next(line.split() for line in lines if "done" in line)
+    assert heading == headings
+    rows = [line.split()[:2] for line in lines if "100%" in line]
+    assert rows == [["4", "100%"], ["5", "100%"], ["6", "100%"]]
 
 
 def wait_for(condition, what: str) -> None:

@@ -11,13 +11,19 @@ from simdfl.sweep.work import Done
 RATES = {"verified": 110.0, "btard": 110.0}
 """Peer steps a second of a whole run on one core with a small model, as ``bench_training.py`` measures them."""
 OTHER_RATE = 1000.0
+CROWD = 48
+"""Peers at which what grows with their square, messages and checks for each other, takes as long as the rest."""
+RUN_S = 1.5
+"""Setting up one run, and writing its tables."""
 START_S = 6.0
 """A worker's first run loads the libraries and compiles."""
 
 
 def work_of(scenario: Scenario) -> float:
-    """Return the size of a run in seconds at the shipped rates: peers by steps."""
-    return scenario.peers.count * scenario.protocol.steps / RATES.get(scenario.protocol.name, OTHER_RATE)
+    """Return what a run takes in seconds at the shipped rates: peers by steps, and how many peers hear each."""
+    peers = scenario.peers.count
+    alone = peers * scenario.protocol.steps / RATES.get(scenario.protocol.name, OTHER_RATE)
+    return RUN_S + alone * (1 + (peers / CROWD) ** 2)
 
 
 def estimate_s(plan: Plan, done: Mapping[str, Done], workers: int) -> float:

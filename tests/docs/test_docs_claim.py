@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 from pathlib import Path
 
@@ -24,7 +25,10 @@ def test_a_result_has_the_points_of_its_sweep(result: Path) -> None:
     assert {int(row["seeds"]) for row in rows} == {len({run.seed for run in plan.runs})}
     for row in rows:
         for key, value in expected[int(row["point"]), row["run"]].items():
-            assert float(row[key]) == float(value) if isinstance(value, (int, float)) else row[key] == value
+            if isinstance(value, (int, float)):
+                assert float(row[key]) == float(value)
+            else:
+                assert row[key] == (value if isinstance(value, str) else json.dumps(value, sort_keys=True))
 
 
 def test_every_sweep_that_the_page_names_is_shipped_with_its_result() -> None:

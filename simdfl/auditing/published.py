@@ -5,6 +5,7 @@ Field names, byte orders and digests are described in ``docs/published-format.md
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -138,9 +139,22 @@ class Published:
 def read_index(folder: Path) -> dict[str, Any]:
     """Return the index of a run folder."""
     index = require_fields(INDEX, read_json(folder, INDEX, "simdfl.published.v1"), INDEX_FIELDS)
-    as_whole(f"{INDEX} steps", index["steps"])
+    steps = as_whole(f"{INDEX} steps", index["steps"])
+    if not isinstance(index["files"], dict) or not isinstance(index["heads"], dict):
+        raise Unusable(f"{INDEX}: files and heads are objects")
     for name, entry in index["files"].items():
         require_fields(f"{INDEX} {name[:80]!r}", entry, ("bytes", "sha256"))
+        as_bytes(f"{INDEX} {name[:80]!r}", entry["sha256"], 32)
+    sizes = [as_whole(f"{INDEX} {name[:80]!r}", entry["bytes"]) for name, entry in index["files"].items()]
+    if index["bytes_per_step"] != sum(sizes) // max(1, steps):
+        raise Unusable(f"{INDEX} bytes_per_step: not the bytes of all files over the steps")
+    chains = [file.partition(".")[0] for file in FILES.values() if file in index["files"]]
+    require_fields(f"{INDEX} heads", index["heads"], chains)
+    for name, head in index["heads"].items():
+        as_bytes(f"{INDEX} heads {name}", head, 32)
+    ends = isinstance(index["outcome"], str) and re.fullmatch("completed|aborted: .*", index["outcome"])
+    if not isinstance(index["protocol"], str) or not ends:
+        raise Unusable(f"{INDEX}: protocol is a text, and outcome 'completed' or 'aborted: ' and a reason")
     return index
 
 

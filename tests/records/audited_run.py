@@ -102,6 +102,8 @@ class Forger:
         for name, entry in index["files"].items():
             data = (self.folder / name).read_bytes()
             entry |= {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+        sizes = [entry["bytes"] for entry in index["files"].values()]
+        index["bytes_per_step"] = sum(sizes) // max(1, index["steps"])
         write_json(self.folder / "published.json", index)
         return self.folder
 

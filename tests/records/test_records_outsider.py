@@ -220,7 +220,7 @@ def test_a_mistake_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture
 
 def test_names_that_leave_the_folder(forger: Forger) -> None:
     def change(index: dict[str, Any]) -> None:
-        index["files"]["../secret"] = {"bytes": 0, "sha256": ""}
+        index["files"]["../secret"] = {"bytes": 0, "sha256": "00" * 32}
 
     index = json.loads((forger.folder / "published.json").read_text())
     change(index)

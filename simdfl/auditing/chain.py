@@ -17,7 +17,7 @@ from contracts_model.runtime import Event, Revert
 from contracts_model.snapshot import state_digest
 from simdfl.auditing.facts import Facts
 from simdfl.auditing.findings import Findings
-from simdfl.auditing.published import Published, as_bytes, as_whole
+from simdfl.auditing.published import Published, as_bytes, as_wei, as_whole
 from simdfl.canonical import canonical_json
 from simdfl.crypto.encoding import Writer
 from simdfl.crypto.hashing import digest
@@ -69,8 +69,9 @@ def receipt_hash(receipt: dict[str, Any]) -> bytes:
 
 def block_hash(block: dict[str, Any], parent: bytes) -> bytes:
     """Return the hash of a block on a parent."""
-    numbers = (block["number"], block["timestamp_s"], block["base_fee_wei"])
-    header = b"".join(as_whole("header", number).to_bytes(16, "little") for number in numbers)
+    numbers = [as_whole("header", block["number"]), as_whole("header", block["timestamp_s"])]
+    numbers.append(as_wei("header", block["base_fee_wei"]))
+    header = b"".join(number.to_bytes(16, "little") for number in numbers)
     return digest("simdfl/block", header, parent, *map(receipt_hash, block["transactions"]))
 
 
@@ -96,7 +97,7 @@ class ChainAudit:
         self.facts = Facts()
         self.chain_id = digest("simdfl/chain", name.encode(), published.job_digest)
         self._nonces: dict[bytes, int] = defaultdict(int)
-        self._base_fee_wei = as_whole("base_fee_wei", self._record["base_fee_wei"])
+        self._base_fee_wei = as_wei("base_fee_wei", self._record["base_fee_wei"])
         self._last = (0, -1, self.chain_id)
         for event in self.job.genesis_events:
             self.facts.record(event)
@@ -119,11 +120,11 @@ class ChainAudit:
         own = block_hash(block, parent)
         is_bound = block["parent"] == parent.hex() and block["hash"] == own.hex()
         self._require("block hashes", is_bound, place, "the hash does not bind header, receipts and parent")
-        in_time = timestamp_s > last_s if not self._record["is_channel"] else timestamp_s >= last_s
+        in_time = timestamp_s >= last_s
         if not self._record["is_channel"]:
             in_time = in_time and abs(timestamp_s - number * self._record["block_time_s"]) <= 1
         self._require("block rules", number == last + 1 and in_time, place, "out of order or out of time")
-        fee = as_whole("base_fee_wei", block["base_fee_wei"])
+        fee = as_wei("base_fee_wei", block["base_fee_wei"])
         self._require("block rules", fee == self._base_fee_wei, place, "not the base fee that demand gives")
         gas_used = sum(
             self._check_transaction(receipt, number, position, timestamp_s)
@@ -142,7 +143,7 @@ class ChainAudit:
         sender = as_bytes(place, r["sender"], 20)
         signed = recover(self._signing_digest(place, r), as_bytes(place, r["signature"]))
         self._require("transaction signatures", signed == sender, place, "not signed by its sender")
-        fee, cap, tip = (as_whole(place, r[key]) for key in ("fee_wei", "max_fee_wei", "priority_fee_wei"))
+        fee, cap, tip = (as_wei(place, r[key]) for key in ("fee_wei", "max_fee_wei", "priority_fee_wei"))
         in_place = (r["block"], r["position"], r["nonce"]) == (number, position, self._nonces[sender])
         priced = cap >= self._base_fee_wei and as_whole(place, r["gas_limit"]) <= self._record["tx_gas_cap"]
         self._require("block rules", in_place, place, "another place or nonce than its turn")
@@ -162,14 +163,16 @@ class ChainAudit:
 
     def _signing_digest(self, place: str, r: dict[str, Any]) -> bytes:
         writer = Writer()
-        for key in ("nonce", "gas_limit", "max_fee_wei", "priority_fee_wei"):
+        for key in ("nonce", "gas_limit"):
             writer = writer.u64(as_whole(place, r[key]))
+        for key in ("max_fee_wei", "priority_fee_wei"):
+            writer = writer.u64(as_wei(place, r[key]))
         writer = writer.var(str(r["contract"]).encode())
-        writer = writer.raw(as_whole(place, r["value_wei"]).to_bytes(32, "little"))
+        writer = writer.raw(as_wei(place, r["value_wei"]).to_bytes(32, "little"))
         return digest("simdfl/transaction", self.chain_id, writer.var(as_bytes(place, r["calldata"])).done())
 
     def _execute(self, place: str, r: dict[str, Any], sender: bytes, number: int, timestamp_s: int) -> Outcome:
-        value_wei = as_whole(place, r["value_wei"])
+        value_wei = as_wei(place, r["value_wei"])
         try:
             calldata = as_bytes(place, r["calldata"])
             call = self.job.decode_call(sender, r["contract"], calldata, value_wei)
@@ -177,7 +180,7 @@ class ChainAudit:
             self._require("receipts", False, place, "calldata that no function of this contract has")
             return Outcome(0, "", ())
         gas_limit = as_whole(place, r["gas_limit"])
-        can_pay = self.job.wallets.of(sender) >= gas_limit * as_whole(place, r["max_fee_wei"]) + value_wei
+        can_pay = self.job.wallets.of(sender) >= gas_limit * as_wei(place, r["max_fee_wei"]) + value_wei
         self._require("block rules", can_pay, place, "its sender could not have paid for it")
         outcome = self.job.execute(call, number, timestamp_s, gas_limit)
         claimed = (r["function"], r["reason"], r["gas_used"], canonical_json(r["events"]))

@@ -12,7 +12,7 @@ from typing import Any
 from contracts_model.gas import TX_GAS_CAP
 from contracts_model.terms import FIXED_POINT_BITS, Terms, Withheld
 from simdfl.auditing.findings import Findings, Unusable
-from simdfl.auditing.published import Published, as_whole
+from simdfl.auditing.published import Published, as_wei
 from simdfl.units import ETHER
 
 PEER_BALANCE_WEI = 1_000 * ETHER
@@ -91,7 +91,7 @@ def _check_accounts(published: Published, terms: Terms, require: Any) -> None:
     expected = {member.hex(): PEER_BALANCE_WEI + terms.deposit_wei for member in terms.members}
     expected[terms.owner.hex()] = OWNER_BALANCE_WEI
     for name, chain in published.deployment["chains"].items():
-        found = {account: as_whole(name, wei) for account, wei in chain["balances"].items()}
+        found = {account: as_wei(name, wei) for account, wei in chain["balances"].items()}
         require(found == expected, f"the accounts of {name} do not start with the balances of all jobs")
         _check_chain(published, name, chain, require)
 
@@ -109,5 +109,5 @@ def _check_chain(published: Published, name: str, chain: dict[str, Any], require
     require(chain["tx_gas_cap"] == TX_GAS_CAP, f"{name} caps calls at {chain['tx_gas_cap']} gas")
     for key in () if is_channel else ("block_time_s", "gas_limit", "base_fee_wei"):
         value = declared[key]
-        given = as_whole(name, chain[key]) if key == "base_fee_wei" else chain[key]
+        given = as_wei(name, chain[key]) if key == "base_fee_wei" else chain[key]
         require(value is None or value == given, f"{key} of {name} is {given}, declared is {value}")

@@ -128,7 +128,7 @@ def _learning(configuration: dict[str, Any]) -> list[Gap]:
 
 def _beacon(configuration: dict[str, Any]) -> list[Gap]:
     is_btard = configuration["protocol"]["name"] == "btard"
-    scheme = "commit_reveal" if is_btard else configuration["beacon"]["scheme"]
+    scheme = "commit_reveal" if is_btard else str(configuration["beacon"]["scheme"])
     attacks = {
         "commit_reveal": "whoever opened last could have the coin tossed again, at the price of its place",
         "randao": "the last to open chose between two outputs in every step",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -25,7 +26,11 @@ from simdfl.crypto.hashing import digest
 from simdfl.errors import CryptoError
 from simdfl.rng import Rng
 
-FIRST_FILES = ("manifest.json", "deployment.json", "chain.jsonl.gz", "messages.jsonl.gz", "aggregates.f32")
+NEEDED_FILES = (
+    *("manifest.json", "deployment.json", "chain.jsonl.gz", "messages.jsonl.gz"),
+    *("aggregates.f32", "opened.bin", "model.npy", "optimiser.bin"),
+)
+OTHER_FILES = re.compile(r"base_chain\.jsonl\.gz|checkpoints/\d{8}\.(params|optimiser)")
 SHARES = (1, 0.01, 0.05, 0.1, 0.2)
 """Amounts of cheating for which a sample's worth is stated: one gradient, then parts of all."""
 Progress = Callable[[str, int, int], None]
@@ -125,9 +130,16 @@ class _Inspection:
     """The levels, one after the other."""
 
     def __init__(self, outcome: Outcome, progress: Progress) -> None:
-        missing = [name for name in FIRST_FILES if name not in outcome.index["files"]]
-        if missing:
-            raise Unusable(f"the index lacks {', '.join(missing)}")
+        names = outcome.index["files"]
+        missing = [name for name in NEEDED_FILES if name not in names]
+        unknown = [name for name in names if name not in NEEDED_FILES and not OTHER_FILES.fullmatch(name)]
+        if missing or unknown:
+            what = (
+                f"lacks {', '.join(missing)}"
+                if missing
+                else f"names {unknown[0][:80]!r}, which is no part of a run"
+            )
+            raise Unusable(f"{INDEX}: {what}")
         self._outcome = outcome
         self._progress = progress
         self._findings = outcome.findings

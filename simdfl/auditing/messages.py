@@ -152,7 +152,7 @@ class MessageAudit:
             ]
             for entry in entries
         ]
-        fits = [row[0] for row in numbers] == facts.roster and {len(row) for row in numbers} == {count + 2}
+        fits = {len(row) for row in numbers} == {count + 2} and [row[0] for row in numbers] == facts.roster
         what = f"the report of peer {sender} does not say one thing of each part"
         if self._findings.require("reports", fits, step, f"report of step {step}", what):
             rows = [[row[0], *row[1:-1]] for row in numbers]

@@ -42,6 +42,7 @@ RECEIPT_FIELDS = (
 EVENT_FIELDS = ("contract", "name", "fields")
 MESSAGE_FIELDS = ("topic", "step", "sender", "digest", "signature", "content")
 TERM_FIELDS = tuple(field.name for field in fields(Terms))
+MAX_PARAMETERS = 1 << 36
 FILES = {"chain": "chain.jsonl.gz", "base": "base_chain.jsonl.gz"}
 
 
@@ -70,11 +71,17 @@ def as_bytes(place: str, value: Any, size: int | None = None) -> bytes:
 
 
 def as_whole(place: str, value: Any) -> int:
-    """Return a whole number, not negative, given as such or, for wei, as decimal text."""
-    number = int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
-    if type(number) is not int or not 0 <= number < 1 << 256 or (value != number and str(number) != value):
+    """Return a whole number, not negative."""
+    if type(value) is not int or not 0 <= value < 1 << 256:
         raise Unusable(f"{place}: not a whole number")
-    return number
+    return value
+
+
+def as_wei(place: str, value: Any) -> int:
+    """Return an amount of wei, given as decimal text: JSON readers may round large numbers."""
+    if not isinstance(value, str) or not re.fullmatch("0|[1-9][0-9]{0,76}", value) or int(value) >= 1 << 256:
+        raise Unusable(f"{place}: not an amount of wei in decimal digits")
+    return int(value)
 
 
 @dataclass(frozen=True)
@@ -113,7 +120,7 @@ class Published:
     def deploy(self, name: str) -> Deployment:
         """Return a chain's contracts, freshly deployed."""
         chain = self.deployment["chains"][name]
-        balances = {as_bytes(name, key, 20): as_whole(name, wei) for key, wei in chain["balances"].items()}
+        balances = {as_bytes(name, key, 20): as_wei(name, wei) for key, wei in chain["balances"].items()}
         host = ChainHost(self.scheme)
         if chain["contracts"] == "anchor":
             return AnchorJob(self.terms, host, balances, 0, bool(chain["is_optimistic"]), int(chain["window_s"]))
@@ -174,13 +181,18 @@ def open_published(folder: Path) -> Published:
         "deployment.json", read_json(folder, "deployment.json", "simdfl.deployment.v1"), DEPLOYMENT_FIELDS
     )
     beacon = require_fields("deployment.json beacon", deployment["beacon"], ("scheme", "group"))
+    if not {type(beacon[key]) for key in beacon} == {str}:
+        raise Unusable("deployment.json beacon: scheme and group are texts")
     if beacon["scheme"] not in SCHEMES or beacon["group"] not in GROUPS:
         raise Unusable("deployment.json beacon: no such scheme or group")
+    if not isinstance(deployment["chains"], dict):
+        raise Unusable("deployment.json: chains are an object")
     for name, chain in deployment["chains"].items():
         if name not in FILES:
             raise Unusable(f"deployment.json: no chain can be called {name[:40]!r}")
         _check_chain(f"deployment.json {name}", require_fields(f"deployment.json {name}", chain, CHAIN_FIELDS))
-    as_whole("manifest.json n_parameters", manifest["n_parameters"])
+    if not 0 < as_whole("manifest.json n_parameters", manifest["n_parameters"]) <= MAX_PARAMETERS:
+        raise Unusable(f"manifest.json n_parameters: not between 1 and {MAX_PARAMETERS}")
     scheme = make_beacon(beacon["scheme"], beacon["group"])
     address = digest("simdfl/published", canonical_json(index))
     return Published(folder, index, address, manifest, deployment, _terms(deployment["terms"]), scheme)
@@ -203,6 +215,8 @@ def _check_chain(place: str, chain: dict[str, Any]) -> None:
     block_s = chain["block_time_s"]
     if numbers[0] < 2 or type(block_s) not in (int, float) or not 0 < block_s < 1e9:
         raise Unusable(f"{place}: impossible gas limit or block time")
+    if any(type(chain[key]) is not bool for key in ("is_channel", "is_optimistic")):
+        raise Unusable(f"{place}: is_channel and is_optimistic are true or false")
     if not isinstance(chain["balances"], dict) or chain["contracts"] not in ("job", "anchor"):
         raise Unusable(f"{place}: no accounts, or contracts of another kind")
 
@@ -211,9 +225,13 @@ def _terms(record: Any) -> Terms:
     given = dict(require_fields("deployment.json terms", record, TERM_FIELDS))
     given["job_digest"] = as_bytes("terms.job_digest", given["job_digest"], 32)
     given["owner"] = as_bytes("terms.owner", given["owner"], 20)
+    if not isinstance(given["members"], list):
+        raise Unusable("deployment.json terms.members: not a list")
     given["members"] = tuple(as_bytes("terms.members", member, 20) for member in given["members"])
     for key in ("deposit_wei", "reward_wei"):
-        given[key] = as_whole(f"terms.{key}", given[key])
+        given[key] = as_wei(f"terms.{key}", given[key])
+    if given["founders"] is None:
+        raise Unusable("deployment.json terms.founders: not a number")
     for key, value in given.items():
         if type(value) not in (int, bool, bytes, tuple, type(None)):
             raise Unusable(f"deployment.json terms.{key}: of the wrong type")

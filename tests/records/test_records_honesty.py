@@ -34,6 +34,13 @@ def missing(outcome: Outcome) -> str:
     return "; ".join(f"{gap.missing}: {gap.attack}" for gap in outcome.gaps)
 
 
+def test_blocks_may_share_a_second(tmp_path: Path) -> None:
+    outcome = audited(
+        tmp_path, 0, ("beacon:", "chain: {block_time_s: 0.5}\nbeacon:"), ("{deal_s: 22}", "{deal_s: 8}")
+    )
+    assert (outcome.exit_status, outcome.level) == (0, 0)
+
+
 @pytest.mark.parametrize(
     ("protocol", "who"), [("all_reduce", "any one peer"), ("parameter_server", "the server")]
 )

@@ -185,11 +185,8 @@ def open_published(folder: Path) -> Published:
         raise Unusable("deployment.json beacon: scheme and group are texts")
     if beacon["scheme"] not in SCHEMES or beacon["group"] not in GROUPS:
         raise Unusable("deployment.json beacon: no such scheme or group")
-    if not isinstance(deployment["chains"], dict):
-        raise Unusable("deployment.json: chains are an object")
-    for name, chain in deployment["chains"].items():
-        if name not in FILES:
-            raise Unusable(f"deployment.json: no chain can be called {name[:40]!r}")
+    published_chains = [name for name, file in FILES.items() if file in index["files"]]
+    for name, chain in require_fields("deployment.json chains", deployment["chains"], published_chains).items():
         _check_chain(f"deployment.json {name}", require_fields(f"deployment.json {name}", chain, CHAIN_FIELDS))
     if not 0 < as_whole("manifest.json n_parameters", manifest["n_parameters"]) <= MAX_PARAMETERS:
         raise Unusable(f"manifest.json n_parameters: not between 1 and {MAX_PARAMETERS}")

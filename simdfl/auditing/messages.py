@@ -15,7 +15,7 @@ from simdfl.auditing.beacon import BeaconAudit
 from simdfl.auditing.facts import Facts, StepFacts
 from simdfl.auditing.findings import Findings, Unusable
 from simdfl.auditing.parts import ENTRY_BYTES
-from simdfl.auditing.published import Published, as_bytes, as_whole, require_fields
+from simdfl.auditing.published import Published, as_bytes, as_wei, as_whole, require_fields
 from simdfl.crypto.hashing import sha256
 from simdfl.crypto.merkle import merkle_root
 from simdfl.crypto.signatures import recover
@@ -131,7 +131,9 @@ class MessageAudit:
 
     def _on_anchor(self, place: str, step: int, sender: int, content: dict[str, Any], body: bytes) -> bytes:
         root, bans = as_bytes(place, content["root"], 32), as_bytes(place, content["bans"])
-        amounts = [as_whole(place, amount) for amount in content["amounts"]]
+        if not isinstance(content["amounts"], list):
+            raise Unusable(f"{place}: the list of amounts is missing")
+        amounts = [as_wei(place, amount) for amount in content["amounts"]]
         return anchor_body(sha256, root, bans, amounts)
 
     # ---- V2

@@ -20,7 +20,6 @@ from simdfl.network.conditions import JITTER_TABLE_SIZE
 from simdfl.network.links import (
     BINARY_PLACES,
     EVERYWHERE,
-    INITIAL_WINDOW_BYTES,
     MAXIMUM_ROUNDS,
     MAXIMUM_TIMEOUT_NS,
     MINIMUM_TIMEOUT_NS,
@@ -31,7 +30,8 @@ MASK = JITTER_TABLE_SIZE - 1
 
 # Columns of a host's row.
 UP_FREE, DOWN_FREE, UP_PS, DOWN_PS, IS_DOWN, FIRST_LINK, END_LINK, PENDING, N_KEPT, MAY_REFUSE, SIDE = range(11)
-HOST_COLUMNS = 11
+TOGETHER = 11
+HOST_COLUMNS = 12
 # Columns of a link's row.
 SOURCE, TARGET, LATENCY, SPREAD, COUNT = range(5)
 LINK_COLUMNS = 5
@@ -42,7 +42,8 @@ MESSAGE_COLUMNS = 7
 # Entries of the state's numbers.
 TRANSMISSIONS, FREE_PENDING, N_FINISHED, HEALS, SLOW_START = range(5)
 STOP_TIME, STOP_LINK, STOP_MESSAGE = range(5, 8)
-N_NUMBERS = 8
+SHARES, WINDOW, LOSSY = range(8, 11)
+N_NUMBERS = 11
 # What happens to a copy, and how it is packed beside its link and message.
 ARRIVE, COMPLETE, RELAY = 0, 1, 2
 LINK_SHIFT, MESSAGE_SHIFT, LINK_MASK = 2, 34, (1 << 32) - 1
@@ -72,6 +73,7 @@ class State(NamedTuple):
     jitter: np.ndarray
     losses: np.ndarray
     rates: np.ndarray
+    bursts: np.ndarray
     finished: np.ndarray
     numbers: np.ndarray
 
@@ -113,9 +115,8 @@ def resend_after(start, latency, heals):  # type: ignore[no-untyped-def]
 
 
 @machine_code
-def stall(size, ps, round_trip):  # type: ignore[no-untyped-def]
+def stall(size, ps, round_trip, window):  # type: ignore[no-untyped-def]
     """See :func:`simdfl.network.links.stall_ns`."""
-    window = INITIAL_WINDOW_BYTES
     gone, idle = 0, 0
     while size - gone > window:
         burst = transmission(window, ps)
@@ -128,17 +129,33 @@ def stall(size, ps, round_trip):  # type: ignore[no-untyped-def]
 
 
 @machine_code
-def retransmit(s, source, message, latency, offset):  # type: ignore[no-untyped-def]
+def is_bursting(s, host, time):  # type: ignore[no-untyped-def]
+    """See :meth:`simdfl.network.links.Links.is_bursting`."""
+    if host >= len(s.bursts):
+        return 0
+    low, high = 0, s.bursts.shape[1]
+    time %= s.bursts[host, high - 1]
+    while low < high:
+        middle = (low + high) >> 1
+        if s.bursts[host, middle] <= time:
+            low = middle + 1
+        else:
+            high = middle
+    return low & 1
+
+
+@machine_code
+def retransmit(s, source, target, message, start, latency, offset):  # type: ignore[no-untyped-def]
     """Return the delay from lost packets."""
     packets = -(-s.messages[message, SIZE] // PACKET_BYTES)
-    loss, hazard = s.rates[0], s.rates[1]
     timeout = max(MINIMUM_TIMEOUT_NS, 4 * latency)
     delay = 0
     for _ in range(MAXIMUM_ROUNDS):
         offset = (offset * 40503 + 30011) & MASK
-        if s.losses[offset] > packets * hazard:
+        bad = is_bursting(s, source, start + delay) + is_bursting(s, target, start + delay)
+        if s.losses[offset] > packets * s.rates[bad, 1]:
             break
-        packets = max(1, int(packets * loss))
+        packets = max(1, int(packets * s.rates[bad, 0]))
         resent = packets * PACKET_BYTES
         s.sent[s.messages[message, TRAFFIC], source] += resent
         s.hosts[source, UP_FREE] += transmission(resent, s.hosts[source, UP_PS])
@@ -148,14 +165,19 @@ def retransmit(s, source, message, latency, offset):  # type: ignore[no-untyped-
 
 
 @machine_code
-def transmit(s, now, link, message):  # type: ignore[no-untyped-def]
-    """Put a copy on the uplink of the link's source."""
-    source, target = s.links[link, SOURCE], s.links[link, TARGET]
-    if s.hosts[source, IS_DOWN]:
-        return
-    size = s.messages[message, SIZE]
+def reserve(s, now, link, message):  # type: ignore[no-untyped-def]
+    """Return when a copy starts on the uplink of the link's source, which is then busy with it."""
+    source = s.links[link, SOURCE]
     start = max(now, s.hosts[source, UP_FREE])
-    s.hosts[source, UP_FREE] = start + transmission(size, s.hosts[source, UP_PS])
+    s.hosts[source, UP_FREE] = start + transmission(s.messages[message, SIZE], s.hosts[source, UP_PS])
+    return start
+
+
+@machine_code
+def depart(s, start, link, message):  # type: ignore[no-untyped-def]
+    """Let the first bit of a copy leave."""
+    source, target = s.links[link, SOURCE], s.links[link, TARGET]
+    size = s.messages[message, SIZE]
     count = s.links[link, COUNT]
     s.links[link, COUNT] = count + 1
     latency = s.links[link, LATENCY]
@@ -168,9 +190,34 @@ def transmit(s, now, link, message):  # type: ignore[no-untyped-def]
         if start >= NEVER_NS:
             return
     arrival = start + latency + ((s.links[link, SPREAD] * s.jitter[offset]) >> BINARY_PLACES)
-    if s.rates[0] > 0.0:
-        arrival += retransmit(s, source, message, latency, offset)
+    if s.numbers[LOSSY]:
+        arrival += retransmit(s, source, target, message, start, latency, offset)
+    if s.numbers[SHARES] and s.numbers[SLOW_START]:
+        ps = max(s.hosts[source, TOGETHER] * 1000 // size, s.hosts[target, DOWN_PS])
+        arrival += stall(size, ps, 2 * latency, s.numbers[WINDOW])
     push(s, arrival, ARRIVE, link, message)
+
+
+@machine_code
+def join(s, now, link, message):  # type: ignore[no-untyped-def]
+    """Let a copy share the uplink with others that leave together."""
+    source = s.links[link, SOURCE]
+    if not s.hosts[source, IS_DOWN]:
+        start = reserve(s, now, link, message)
+        s.hosts[source, TOGETHER] += s.hosts[source, UP_FREE] - start
+
+
+@machine_code
+def transmit(s, now, link, message):  # type: ignore[no-untyped-def]
+    """Put a copy on the uplink of the link's source; one that shares it has joined before, and ends with all."""
+    source = s.links[link, SOURCE]
+    if s.hosts[source, IS_DOWN]:
+        return
+    if s.numbers[SHARES]:
+        own = transmission(s.messages[message, SIZE], s.hosts[source, UP_PS])
+        depart(s, s.hosts[source, UP_FREE] - own, link, message)
+    else:
+        depart(s, reserve(s, now, link, message), link, message)
 
 
 @machine_code
@@ -183,8 +230,19 @@ def release(s, message):  # type: ignore[no-untyped-def]
 
 
 @machine_code
+def join_all(s, sendings):  # type: ignore[no-untyped-def]
+    """Let what actors sent at one instant share the uplinks: rows of time, link, message."""
+    for row in range(len(sendings)):
+        if sendings[row, 1] >= 0:
+            s.hosts[s.links[sendings[row, 1], SOURCE], TOGETHER] = 0
+    for row in range(len(sendings)):
+        if sendings[row, 1] >= 0:
+            join(s, sendings[row, 0], sendings[row, 1], sendings[row, 2])
+
+
+@machine_code
 def accept(s, sendings, row):  # type: ignore[no-untyped-def]
-    """Transmit what actors sent from `row` on: time, link, message; return at which row there was no room."""
+    """Transmit what actors sent from `row` on; return at which row there was no room."""
     while row < len(sendings):
         if not has_room(s, 1):
             return row
@@ -212,8 +270,9 @@ def arrive(s, time, link, message):  # type: ignore[no-untyped-def]
         s.seen[seen, target] = 1
     ps = s.hosts[s.links[link, SOURCE], UP_PS]
     last_bit = time + transmission(size, ps)
-    if s.numbers[SLOW_START]:
-        last_bit += stall(size, max(ps, s.hosts[target, DOWN_PS]), 2 * s.links[link, LATENCY])
+    if s.numbers[SLOW_START] and not s.numbers[SHARES]:
+        slower = max(ps, s.hosts[target, DOWN_PS])
+        last_bit += stall(size, slower, 2 * s.links[link, LATENCY], s.numbers[WINDOW])
     push(s, max(end, last_bit), COMPLETE, link, message)
 
 
@@ -256,6 +315,11 @@ def complete(s, time, link, message):  # type: ignore[no-untyped-def]
 def relay(s, time, link, message):  # type: ignore[no-untyped-def]
     """Pass a broadcast on to all neighbours but the one it came from."""
     source, target = s.links[link, SOURCE], s.links[link, TARGET]
+    if s.numbers[SHARES]:
+        s.hosts[target, TOGETHER] = 0
+        for onward in range(s.hosts[target, FIRST_LINK], s.hosts[target, END_LINK]):
+            if s.links[onward, TARGET] != source:
+                join(s, time, onward, message)
     for onward in range(s.hosts[target, FIRST_LINK], s.hosts[target, END_LINK]):
         if s.links[onward, TARGET] != source:
             transmit(s, time, onward, message)

@@ -45,7 +45,8 @@ def make_state(links: Links, neighbours: Sequence[Sequence[int]]) -> tuple[c.Sta
         received=np.zeros((len(Traffic), n), dtype=np.int64),
         jitter=np.array(links.jitter, dtype=np.int32),
         losses=np.array(links.losses),
-        rates=np.zeros(2),
+        rates=np.zeros((3, 2)),
+        bursts=links.bursts,
         finished=np.zeros(START, dtype=np.int64),
         numbers=numbers,
     )
@@ -78,8 +79,14 @@ def write_lines(state: c.State, links: Links) -> None:
     """Write speeds, sides and rates."""
     state.hosts[:, c.UP_PS], state.hosts[:, c.DOWN_PS] = links.up_ps, links.down_ps
     state.hosts[:, c.SIDE] = links.side
-    state.rates[:] = links.loss, links.hazard
-    state.numbers[c.HEALS], state.numbers[c.SLOW_START] = links.heals_ns, links.slow_start
+    state.rates[:, 0], state.rates[:, 1] = links.lost_shares, links.rates
+    state.numbers[[c.HEALS, c.SLOW_START, c.SHARES, c.WINDOW, c.LOSSY]] = (
+        links.heals_ns,
+        links.slow_start,
+        links.shares_uplink,
+        links.window_bytes,
+        links.is_lossy,
+    )
 
 
 def grown(array: np.ndarray, need: int, fill: int = 0) -> np.ndarray:

@@ -40,6 +40,10 @@ class Copies:
         self.is_frame = sending.is_frame
 
 
+Hop = tuple[int, int, int, Copies]
+"""When, from where, to where and of what a copy is sent."""
+
+
 class EventTransport(Transport):
     """See :class:`~simdfl.network.transport.Transport`."""
 
@@ -63,10 +67,11 @@ class EventTransport(Transport):
         return self._transmissions
 
     def _accept(self, sendings: list[Sending]) -> None:
+        hops: list[Hop] = []
         for sending in sendings:
             copies = Copies(sending)
-            for target in sending.targets:
-                self._transmit(sending.time_ns, sending.source, target, copies)
+            hops += [(sending.time_ns, sending.source, target, copies) for target in sending.targets]
+        self._transmit(hops)
 
     def _link(self, source: int, target: int) -> list[int]:
         key = source * self._n + target
@@ -81,13 +86,31 @@ class EventTransport(Transport):
         for key, link in self._links.items():
             link[:2] = self.links.between(*divmod(key, self._n))
 
-    def _transmit(self, now_ns: int, source: int, target: int, copies: Copies) -> None:
-        """Put a copy on the uplink of `source`; its first bit arrives after the link's latency."""
-        if source in self.down:
+    def _transmit(self, hops: list[Hop]) -> None:
+        """Put copies on the uplinks of their sources, one after the other or sharing them."""
+        hops = [hop for hop in hops if hop[1] not in self.down]
+        if not self.links.shares_uplink:
+            for now_ns, source, target, copies in hops:
+                start = self._reserve(now_ns, source, copies.size_bytes)
+                self._depart(now_ns, start, 0, source, target, copies)
             return
-        links, size = self.links, copies.size_bytes
+        together: dict[int, int] = {}
+        for now_ns, source, _, copies in hops:
+            start = self._reserve(now_ns, source, copies.size_bytes)
+            together[source] = together.get(source, 0) + self._up_free[source] - start
+        for now_ns, source, target, copies in hops:
+            own = transmission_ns(copies.size_bytes, self.links.up_ps[source])
+            self._depart(now_ns, self._up_free[source] - own, together[source], source, target, copies)
+
+    def _reserve(self, now_ns: int, source: int, size: int) -> int:
+        """Return when a copy starts on the uplink, which is then busy with it."""
         start = max(now_ns, self._up_free[source])
-        self._up_free[source] = start + transmission_ns(size, links.up_ps[source])
+        self._up_free[source] = start + transmission_ns(size, self.links.up_ps[source])
+        return start
+
+    def _depart(self, now_ns: int, start: int, together_ns: int, source: int, target: int, copies: Copies) -> None:
+        """Let the first bit of a copy leave; it arrives after the link's latency."""
+        links, size = self.links, copies.size_bytes
         link = self._link(source, target)
         latency, spread, count = link
         link[2] = count + 1
@@ -99,8 +122,11 @@ class EventTransport(Transport):
             if start >= NEVER_NS:
                 return
         arrival = start + latency + ((spread * links.jitter[offset]) >> BINARY_PLACES)
-        if links.loss:
-            arrival += self._retransmit(source, copies, latency, offset, links)
+        if links.is_lossy:
+            arrival += self._retransmit(source, target, copies, start, latency, offset)
+        if links.shares_uplink and links.slow_start:
+            share_ps = together_ns * 1000 // size
+            arrival += stall_ns(size, max(share_ps, links.down_ps[target]), 2 * latency, links.window_bytes)
         if self.on_copy is not None:
             self.on_copy(self._seen_copy(source, target, copies, now_ns, start, arrival))
         self._push(arrival, ARRIVE, source, target, copies)
@@ -113,16 +139,20 @@ class EventTransport(Transport):
         times = (to_seconds(time) for time in (now_ns, start_ns, start_ns + up_ns, last_bit_ns))
         return Copy(copies.message, source, target, *times)
 
-    def _retransmit(self, source: int, copies: Copies, latency_ns: int, offset: int, links: Links) -> int:
+    def _retransmit(
+        self, source: int, target: int, copies: Copies, start: int, latency_ns: int, offset: int
+    ) -> int:
         """Return the delay from lost packets: each round of losses costs one time-out, doubling."""
-        packets, hazard = -(-copies.size_bytes // PACKET_BYTES), links.hazard
+        links = self.links
+        packets = -(-copies.size_bytes // PACKET_BYTES)
         timeout = max(MINIMUM_TIMEOUT_NS, 4 * latency_ns)
         delay = 0
         for _ in range(MAXIMUM_ROUNDS):
             offset = (offset * 40503 + 30011) & MASK
-            if links.losses[offset] > packets * hazard:
+            bad = links.is_bursting(source, start + delay) + links.is_bursting(target, start + delay)
+            if links.losses[offset] > packets * links.rates[bad]:
                 break
-            packets = max(1, int(packets * links.loss))
+            packets = max(1, int(packets * links.lost_shares[bad]))
             resent = packets * PACKET_BYTES
             self._sent[copies.message.traffic, source] += resent
             self._up_free[source] += transmission_ns(resent, links.up_ps[source])
@@ -161,9 +191,9 @@ class EventTransport(Transport):
             return
         copies.seen.add(target)
         last_bit = time_ns + transmission_ns(size, links.up_ps[source])
-        if links.slow_start:
+        if links.slow_start and not links.shares_uplink:
             slower = max(links.up_ps[source], links.down_ps[target])
-            last_bit += stall_ns(size, slower, 2 * self._link(source, target)[0])
+            last_bit += stall_ns(size, slower, 2 * self._link(source, target)[0], links.window_bytes)
         self._push(max(end, last_bit), COMPLETE, source, target, copies)
 
     def _complete(self, time_ns: int, source: int, target: int, copies: Copies) -> None:
@@ -177,6 +207,9 @@ class EventTransport(Transport):
 
     def _relay(self, time_ns: int, source: int, target: int, copies: Copies) -> None:
         relays = self.relays if target in self.may_refuse else None
-        for neighbour in self._neighbours[target]:
-            if neighbour != source and (relays is None or relays(target, neighbour, copies.message)):
-                self._transmit(time_ns, target, neighbour, copies)
+        onward = [
+            (time_ns, target, neighbour, copies)
+            for neighbour in self._neighbours[target]
+            if neighbour != source and (relays is None or relays(target, neighbour, copies.message))
+        ]
+        self._transmit(onward)

@@ -187,6 +187,23 @@ class ChurnConfig(Section):
     after_s: NotNegative = Field(default=0.0, description="Until when all stay, seconds.")
 
 
+class BurstsConfig(Section):
+    """Losses in bursts: each peer's line is bad from time to time (Gilbert and Elliott)."""
+
+    every_s: Positive = Field(description="Mean time of a good line between two bursts, seconds.")
+    for_s: Positive = Field(description="Mean duration of a burst, seconds.")
+    loss: float = Field(gt=0, lt=1, description="Probability that a packet is lost on a line in a burst.")
+
+
+class NatConfig(Section):
+    """Peers behind address translation: nobody can dial them, so that no two of them have a link."""
+
+    share: float = Field(ge=0, lt=1, description="Share of the peers that cannot be dialled; they are drawn.")
+
+
+OPTIONAL_CONDITIONS = ("initial_window", "flows", "bursts", "nat", "clock_skew_ms")
+
+
 class Network(Section):
     """Latencies, bandwidths and losses of the links."""
 
@@ -211,11 +228,31 @@ class Network(Section):
         default="exponential", description="Shape of the jitter above the 90th percentile."
     )
     slow_start: bool = Field(default=False, description="Whether TCP's slow start delays large messages.")
+    initial_window: Count = Field(default=10, description="Packets that slow start begins with.")
+    flows: Literal["in_turn", "shared"] = Field(
+        default="in_turn",
+        description=(
+            "Whether copies that leave together follow one another on the uplink, or share it and end together."
+        ),
+    )
     loss: float = Field(default=0.0, ge=0, lt=1, description="Probability that a packet is lost and resent.")
+    bursts: BurstsConfig | None = Field(default=None, description="Losses that come in bursts; null: none.")
+    nat: NatConfig | None = Field(default=None, description="Peers that nobody can dial; null: none.")
+    clock_skew_ms: Milliseconds = Field(
+        default=0.0,
+        description="Standard deviation of the peers' clocks, by which they read the contracts' deadlines, ms.",
+    )
     schedule: list[SpellConfig] = Field(default_factory=list, description="Conditions that change in the run.")
     churn: ChurnConfig | None = Field(default=None, description="Peers that come and go; null: none.")
     gossip: GossipConfig = Field(default_factory=GossipConfig, description="How broadcasts spread.")
     validate_ms: Milliseconds = Field(default=0.1, description="Time to check a message before relaying it, ms.")
+
+    @model_serializer(mode="wrap")
+    def _omit_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Write no condition that an ordinary run lacks, so that it keeps its digest."""
+        written: dict[str, Any] = handler(self)
+        omitted = [key for key in OPTIONAL_CONDITIONS if getattr(self, key) == Network.model_fields[key].default]
+        return {key: value for key, value in written.items() if key not in omitted}
 
 
 class DatasetConfig(Section):

@@ -12,6 +12,7 @@ import topologies
 from simdfl.errors import UserError, unknown_name
 from simdfl.kernel import Environment
 from simdfl.network import Conditions, Network
+from simdfl.network.conditions import Bursts
 from simdfl.network.churn import Churn, start_churn
 from simdfl.network.schedule import Schedule, Spell
 from simdfl.peers.behaviour import Behaviour
@@ -81,7 +82,15 @@ def draw_conditions(section: NetworkSection, n: int, rng: Rng) -> Conditions:
         loss=section.loss,
         jitter_tail=section.jitter_tail,
         slow_start=section.slow_start,
+        initial_window=section.initial_window,
+        shares_uplink=section.flows == "shared",
+        bursts=_bursts(section),
     )
+
+
+def _bursts(section: NetworkSection) -> Bursts | None:
+    bursts = section.bursts
+    return None if bursts is None else Bursts(bursts.every_s, bursts.for_s, bursts.loss)
 
 
 def narrow_links(conditions: Conditions, behaviours: Sequence[Behaviour]) -> Conditions:

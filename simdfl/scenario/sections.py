@@ -105,6 +105,19 @@ class Gossip(Section):
     fanout: Count = Field(
         default=1, description="Neighbours to whom a peer of async_gossip sends its model after a step."
     )
+    partners: Literal["all", "one_peer_exponential", "random_matching"] = Field(
+        default="all",
+        description=(
+            "With whom a peer of gossip_sgd mixes in a step: all neighbours; one, twice as far in each step; or one "
+            "by a random matching of the links."
+        ),
+    )
+
+    @model_serializer(mode="wrap")
+    def _omit_partners(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Write no partners where all neighbours are, so that such a run keeps its digest."""
+        written: dict[str, Any] = handler(self)
+        return written if self.partners != "all" else {k: v for k, v in written.items() if k != "partners"}
 
 
 class Protocol(Section):

@@ -30,8 +30,11 @@ MASK = JITTER_TABLE_SIZE - 1
 
 # Columns of a host's row.
 UP_FREE, DOWN_FREE, UP_PS, DOWN_PS, IS_DOWN, FIRST_LINK, END_LINK, PENDING, N_KEPT, MAY_REFUSE, SIDE = range(11)
-TOGETHER = 11
-HOST_COLUMNS = 12
+TOGETHER, SERVED_NS, SINCE_NS, VERSION, N_FLOWS, FIRST_FLOW = range(11, 17)
+HOST_COLUMNS = 17
+# Columns of a flow on a shared downlink, in the order of their ends: how much service ends it, its last bit.
+ENDS, FLOW_LINK, FLOW_MESSAGE, LAST_BIT, NEXT_FLOW = range(5)
+FLOW_COLUMNS = 5
 # Columns of a link's row.
 SOURCE, TARGET, LATENCY, SPREAD, COUNT = range(5)
 LINK_COLUMNS = 5
@@ -42,11 +45,12 @@ MESSAGE_COLUMNS = 7
 # Entries of the state's numbers.
 TRANSMISSIONS, FREE_PENDING, N_FINISHED, HEALS, SLOW_START = range(5)
 STOP_TIME, STOP_LINK, STOP_MESSAGE = range(5, 8)
-SHARES, WINDOW, LOSSY = range(8, 11)
-N_NUMBERS = 11
+SHARES, WINDOW, LOSSY, FREE_FLOW = range(8, 12)
+N_NUMBERS = 12
 # What happens to a copy, and how it is packed beside its link and message.
-ARRIVE, COMPLETE, RELAY = 0, 1, 2
+ARRIVE, COMPLETE, RELAY, SERVED = range(4)
 LINK_SHIFT, MESSAGE_SHIFT, LINK_MASK = 2, 34, (1 << 32) - 1
+VERSION_MASK = (1 << 29) - 1
 # Why the loop stopped.
 DONE, DELIVERED, ASKS, FULL = range(4)
 NONE = -1
@@ -74,6 +78,7 @@ class State(NamedTuple):
     losses: np.ndarray
     rates: np.ndarray
     bursts: np.ndarray
+    flows: np.ndarray
     finished: np.ndarray
     numbers: np.ndarray
 
@@ -87,12 +92,13 @@ def push(s, time, what, link, message):  # type: ignore[no-untyped-def]
 
 @machine_code
 def has_room(s, spare):  # type: ignore[no-untyped-def]
-    """Return whether `spare` more entries fit wherever they belong, and one more delivery can be kept back."""
+    """Return whether `spare` more entries fit wherever they belong, one more kept delivery and one more flow."""
     return (
         s.queue[N_NEAR] + spare <= len(s.near)
         and s.queue[N_FAR] + spare <= len(s.far)
         and s.queue[N_FREE_CHUNKS] >= spare
         and s.numbers[FREE_PENDING] != NONE
+        and s.numbers[FREE_FLOW] != NONE
     )
 
 
@@ -257,23 +263,91 @@ def accept(s, sendings, row):  # type: ignore[no-untyped-def]
 
 
 @machine_code
-def arrive(s, time, link, message):  # type: ignore[no-untyped-def]
-    """Carry an arriving copy over the downlink; a duplicate takes its time too."""
-    target, size = s.links[link, TARGET], s.messages[message, SIZE]
-    end = max(time, s.hosts[target, DOWN_FREE]) + transmission(size, s.hosts[target, DOWN_PS])
-    s.hosts[target, DOWN_FREE] = end
-    s.received[s.messages[message, TRAFFIC], target] += size
-    seen = s.messages[message, SEEN_ROW]
+def is_here(s, time, link, message):  # type: ignore[no-untyped-def]
+    """Let the first copy that a host has be complete at `time`."""
+    target, seen = s.links[link, TARGET], s.messages[message, SEEN_ROW]
     if seen != NONE:
         if s.seen[seen, target]:
             return
         s.seen[seen, target] = 1
-    ps = s.hosts[s.links[link, SOURCE], UP_PS]
+    push(s, time, COMPLETE, link, message)
+
+
+@machine_code
+def arrive(s, time, link, message):  # type: ignore[no-untyped-def]
+    """Carry an arriving copy over the downlink; a duplicate takes its time too."""
+    target, size = s.links[link, TARGET], s.messages[message, SIZE]
+    s.received[s.messages[message, TRAFFIC], target] += size
+    ps, down_ps = s.hosts[s.links[link, SOURCE], UP_PS], s.hosts[target, DOWN_PS]
     last_bit = time + transmission(size, ps)
+    if s.numbers[SHARES] and down_ps != 0:
+        join_line(s, time, last_bit, link, message)
+        return
     if s.numbers[SLOW_START] and not s.numbers[SHARES]:
-        slower = max(ps, s.hosts[target, DOWN_PS])
-        last_bit += stall(size, slower, 2 * s.links[link, LATENCY], s.numbers[WINDOW])
-    push(s, max(end, last_bit), COMPLETE, link, message)
+        last_bit += stall(size, max(ps, down_ps), 2 * s.links[link, LATENCY], s.numbers[WINDOW])
+    end = max(time, s.hosts[target, DOWN_FREE]) + transmission(size, down_ps)
+    s.hosts[target, DOWN_FREE] = end
+    is_here(s, max(end, last_bit), link, message)
+
+
+@machine_code
+def catch_up(s, target, now):  # type: ignore[no-untyped-def]
+    """Serve all flows of a shared downlink until now."""
+    if s.hosts[target, N_FLOWS] > 0:
+        s.hosts[target, SERVED_NS] += (now - s.hosts[target, SINCE_NS]) // s.hosts[target, N_FLOWS]
+    s.hosts[target, SINCE_NS] = now
+
+
+@machine_code
+def await_flow(s, target):  # type: ignore[no-untyped-def]
+    """Look again when the first flow ends, if none comes."""
+    s.hosts[target, VERSION] = (s.hosts[target, VERSION] + 1) & VERSION_MASK
+    to_go = s.flows[s.hosts[target, FIRST_FLOW], ENDS] - s.hosts[target, SERVED_NS]
+    time = s.hosts[target, SINCE_NS] + to_go * s.hosts[target, N_FLOWS]
+    put(s, time, SERVED | (target << LINK_SHIFT) | (s.hosts[target, VERSION] << MESSAGE_SHIFT))
+
+
+@machine_code
+def join_line(s, time, last_bit, link, message):  # type: ignore[no-untyped-def]
+    """Let a copy share the downlink with all that are there."""
+    target = s.links[link, TARGET]
+    catch_up(s, target, time)
+    ends = s.hosts[target, SERVED_NS] + transmission(s.messages[message, SIZE], s.hosts[target, DOWN_PS])
+    flow = s.numbers[FREE_FLOW]
+    s.numbers[FREE_FLOW] = s.flows[flow, NEXT_FLOW]
+    s.flows[flow, ENDS], s.flows[flow, LAST_BIT] = ends, last_bit
+    s.flows[flow, FLOW_LINK], s.flows[flow, FLOW_MESSAGE] = link, message
+    before, after = NONE, s.hosts[target, FIRST_FLOW]
+    for _ in range(s.hosts[target, N_FLOWS]):
+        if s.flows[after, ENDS] > ends:
+            break
+        before, after = after, s.flows[after, NEXT_FLOW]
+    s.flows[flow, NEXT_FLOW] = after
+    if before == NONE:
+        s.hosts[target, FIRST_FLOW] = flow
+    else:
+        s.flows[before, NEXT_FLOW] = flow
+    s.hosts[target, N_FLOWS] += 1
+    s.messages[message, LIVE] += 1
+    await_flow(s, target)
+
+
+@machine_code
+def served(s, time, target, version):  # type: ignore[no-untyped-def]
+    """End the flow that is first to end, unless another one has come meanwhile."""
+    if version != s.hosts[target, VERSION]:
+        return
+    catch_up(s, target, time)
+    flow = s.hosts[target, FIRST_FLOW]
+    link, message, last_bit = s.flows[flow, FLOW_LINK], s.flows[flow, FLOW_MESSAGE], s.flows[flow, LAST_BIT]
+    s.hosts[target, FIRST_FLOW] = s.flows[flow, NEXT_FLOW]
+    s.hosts[target, N_FLOWS] -= 1
+    s.flows[flow, NEXT_FLOW] = s.numbers[FREE_FLOW]
+    s.numbers[FREE_FLOW] = flow
+    if s.hosts[target, N_FLOWS] > 0:
+        await_flow(s, target)
+    is_here(s, max(time, last_bit), link, message)
+    release(s, message)
 
 
 @machine_code
@@ -341,6 +415,9 @@ def advance(s, limit, spare):  # type: ignore[no-untyped-def]
         what, link = packed & 3, (packed >> LINK_SHIFT) & LINK_MASK
         message = packed >> MESSAGE_SHIFT
         take(s)
+        if what == SERVED:
+            served(s, time, link, message)
+            continue
         stop = DONE
         if what == ARRIVE:
             arrive(s, time, link, message)

@@ -75,7 +75,7 @@ class CompiledTransport(Transport):
             self._report_all(message)
         self._mark_seen(places, [sending.source for sending in sendings])
         table = np.array(copies, dtype=np.int64).reshape(-1, 3)
-        if self.links.shares_uplink:
+        if self.links.shares_lines:
             c.join_all(self._state, table)
         self._put_on_uplinks(table)
 
@@ -208,7 +208,7 @@ class CompiledTransport(Transport):
             if neighbour != source and relays(target, neighbour, message)
         ]
         table = np.array(onward, dtype=np.int64).reshape(-1, 3)
-        if self.links.shares_uplink:
+        if self.links.shares_lines:
             c.join_all(self._state, table)
         self._put_on_uplinks(table)
 

@@ -68,7 +68,7 @@ class Conditions:
         Whether a copy needs round trips to reach the speed of its line.
     initial_window : int
         Packets that slow start begins with.
-    shares_uplink : bool
+    shares_lines : bool
         Whether copies that leave together share the uplink, so that all end with the last; else one follows the
         other.
     bursts : Bursts or None
@@ -85,7 +85,7 @@ class Conditions:
     jitter_tail: str = "exponential"
     slow_start: bool = False
     initial_window: int = 10
-    shares_uplink: bool = False
+    shares_lines: bool = False
     bursts: Bursts | None = None
 
     def __post_init__(self) -> None:

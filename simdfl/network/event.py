@@ -23,7 +23,7 @@ from simdfl.network.message import Message
 from simdfl.network.transport import Copy, Sending, Transport
 from simdfl.rng import Rng
 
-ARRIVE, COMPLETE, RELAY = 0, 1, 2
+ARRIVE, COMPLETE, RELAY, SERVED = range(4)
 MASK = JITTER_TABLE_SIZE - 1
 
 
@@ -38,6 +38,31 @@ class Copies:
         self.seen = {sending.source}
         self.validate_ns = sending.validate_ns
         self.is_frame = sending.is_frame
+
+
+class SharedLine:
+    """A downlink whose flows all have the same part of it (processor sharing).
+
+    ``served_ns`` is how long each flow that is always there has had the line for itself; a flow ends when it has
+    grown by the flow's own transmission time.
+    """
+
+    __slots__ = ("flows", "served_ns", "since_ns", "version")
+
+    def __init__(self) -> None:
+        self.flows: list[tuple[int, int, int, int, Copies]] = []
+        self.served_ns = self.since_ns = self.version = 0
+
+    def catch_up(self, now_ns: int) -> None:
+        """Serve all flows until now."""
+        if self.flows:
+            self.served_ns += (now_ns - self.since_ns) // len(self.flows)
+        self.since_ns = now_ns
+
+    def next_ns(self) -> int:
+        """Return when the first flow ends, if none comes."""
+        self.version += 1
+        return self.since_ns + (self.flows[0][0] - self.served_ns) * len(self.flows)
 
 
 Hop = tuple[int, int, int, Copies]
@@ -55,6 +80,7 @@ class EventTransport(Transport):
         super().__init__(env, conditions, neighbours, rng)
         self._up_free = [0] * self._n
         self._down_free = [0] * self._n
+        self._lines = [SharedLine() for _ in range(self._n)]
         self._links: dict[int, list[int]] = {}  # latency, spread, copies sent so far
         self._heap: list[tuple[int, int, int, int, int, Copies]] = []
         self._sequence = 0
@@ -89,7 +115,7 @@ class EventTransport(Transport):
     def _transmit(self, hops: list[Hop]) -> None:
         """Put copies on the uplinks of their sources, one after the other or sharing them."""
         hops = [hop for hop in hops if hop[1] not in self.down]
-        if not self.links.shares_uplink:
+        if not self.links.shares_lines:
             for now_ns, source, target, copies in hops:
                 start = self._reserve(now_ns, source, copies.size_bytes)
                 self._depart(now_ns, start, 0, source, target, copies)
@@ -124,7 +150,7 @@ class EventTransport(Transport):
         arrival = start + latency + ((spread * links.jitter[offset]) >> BINARY_PLACES)
         if links.is_lossy:
             arrival += self._retransmit(source, target, copies, start, latency, offset)
-        if links.shares_uplink and links.slow_start:
+        if links.shares_lines and links.slow_start:
             share_ps = together_ns * 1000 // size
             arrival += stall_ns(size, max(share_ps, links.down_ps[target]), 2 * latency, links.window_bytes)
         if self.on_copy is not None:
@@ -177,6 +203,8 @@ class EventTransport(Transport):
                 self._arrive(time_ns, source, target, copies)
             elif what == RELAY:
                 self._relay(time_ns, source, target, copies)
+            elif what == SERVED:
+                self._served(time_ns, source, target)
             else:
                 self._complete(time_ns, source, target, copies)
                 return
@@ -184,17 +212,42 @@ class EventTransport(Transport):
     def _arrive(self, time_ns: int, source: int, target: int, copies: Copies) -> None:
         """Carry an arriving copy over the downlink; a duplicate takes its time too."""
         links, size = self.links, copies.size_bytes
-        end = max(time_ns, self._down_free[target]) + transmission_ns(size, links.down_ps[target])
-        self._down_free[target] = end
         self._received[copies.message.traffic, target] += size
-        if target in copies.seen:
-            return
-        copies.seen.add(target)
         last_bit = time_ns + transmission_ns(size, links.up_ps[source])
-        if links.slow_start and not links.shares_uplink:
+        if links.shares_lines and links.down_ps[target]:
+            self._join_line(time_ns, last_bit, source, target, copies)
+            return
+        if links.slow_start and not links.shares_lines:
             slower = max(links.up_ps[source], links.down_ps[target])
             last_bit += stall_ns(size, slower, 2 * self._link(source, target)[0], links.window_bytes)
-        self._push(max(end, last_bit), COMPLETE, source, target, copies)
+        end = max(time_ns, self._down_free[target]) + transmission_ns(size, links.down_ps[target])
+        self._down_free[target] = end
+        self._is_here(max(end, last_bit), source, target, copies)
+
+    def _is_here(self, at_ns: int, source: int, target: int, copies: Copies) -> None:
+        if target not in copies.seen:
+            copies.seen.add(target)
+            self._push(at_ns, COMPLETE, source, target, copies)
+
+    def _join_line(self, time_ns: int, last_bit: int, source: int, target: int, copies: Copies) -> None:
+        """Let a copy share the downlink with all that are there."""
+        line = self._lines[target]
+        line.catch_up(time_ns)
+        ends = line.served_ns + transmission_ns(copies.size_bytes, self.links.down_ps[target])
+        self._sequence += 1
+        heappush(line.flows, (ends, self._sequence, source, last_bit, copies))
+        self._push(line.next_ns(), SERVED, line.version, target, copies)
+
+    def _served(self, time_ns: int, version: int, target: int) -> None:
+        """End the flow that is first to end, unless another one has come meanwhile."""
+        line = self._lines[target]
+        if version != line.version:
+            return
+        line.catch_up(time_ns)
+        _, _, source, last_bit, copies = heappop(line.flows)
+        if line.flows:
+            self._push(line.next_ns(), SERVED, line.version, target, copies)
+        self._is_here(max(time_ns, last_bit), source, target, copies)
 
     def _complete(self, time_ns: int, source: int, target: int, copies: Copies) -> None:
         """Hand the message over; a broadcast is relayed once it is validated."""

@@ -73,7 +73,7 @@ class Links:
         self.n = self.conditions.n_hosts
         self.slow_start = self.conditions.slow_start
         self.window_bytes = self.conditions.initial_window * PACKET_BYTES
-        self.shares_uplink = self.conditions.shares_uplink
+        self.shares_lines = self.conditions.shares_lines
         self.jitter = jitter_table(self.rng.stream("jitter"), self.conditions.jitter_tail)
         self.losses = loss_table(self.rng.stream("loss"))
         self.loss = self.conditions.loss

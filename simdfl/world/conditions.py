@@ -111,7 +111,7 @@ def draw_conditions(section: NetworkSection, n: int, rng: Rng) -> Conditions:
         jitter_tail=section.jitter_tail,
         slow_start=section.slow_start,
         initial_window=section.initial_window,
-        shares_uplink=section.flows == "shared",
+        shares_lines=section.flows == "shared",
         bursts=_bursts(section),
     )
 

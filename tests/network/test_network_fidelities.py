@@ -127,7 +127,7 @@ def plays(draw):
         "tail": draw(st.sampled_from(["exponential", "pareto"])),
         "slow_start": draw(st.booleans()),
         "initial_window": draw(st.sampled_from([1, 10])),
-        "shares_uplink": draw(st.booleans()),
+        "shares_lines": draw(st.booleans()),
         "bursts": draw(st.sampled_from([None, Bursts(0.03, 0.01, 0.3), Bursts(0.3, 0.3, 0.05)])),
         "sends": draw(st.lists(sends, max_size=12)),
         "waits": draw(st.lists(waits, max_size=6)),
@@ -147,7 +147,7 @@ def perform(fidelity, play):
         jitter_tail=play["tail"],
         slow_start=play["slow_start"],
         initial_window=play["initial_window"],
-        shares_uplink=play["shares_uplink"],
+        shares_lines=play["shares_lines"],
         bursts=play["bursts"],
     )
     stage = Stage(fidelity, graph, links, play["seed"], play["validate_s"], play["waits"], listens=True)

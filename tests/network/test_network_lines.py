@@ -58,7 +58,7 @@ def test_the_infrastructure_never_bursts(fidelity):
 @both
 def test_copies_that_leave_together_end_together(fidelity):
     """Three copies of 1 ms share the uplink: all have left after 3 ms; one alone has it for itself."""
-    line = Line(fidelity, nx.star_graph(3), shares_uplink=True, down_bps=np.full(4, np.inf))
+    line = Line(fidelity, nx.star_graph(3), shares_lines=True, down_bps=np.full(4, np.inf))
     message = Message("X", 0, 0, None, KB - 24, Traffic.CONTROL)
     line.env.at(0.0, lambda: line.network.broadcast(message))
     line.send(1.0, 0, 2)
@@ -68,7 +68,7 @@ def test_copies_that_leave_together_end_together(fidelity):
 @both
 def test_a_relay_shares_its_uplink_among_its_neighbours(fidelity):
     graph = nx.Graph([(0, 1), (1, 2), (1, 3)])
-    line = Line(fidelity, graph, shares_uplink=True)
+    line = Line(fidelity, graph, shares_lines=True)
     line.env.at(0.0, lambda: line.network.broadcast(Message("X", 0, 0, None, KB - 24, Traffic.CONTROL)))
     assert line.play() == [(0.011, 1), (0.023, 2), (0.023, 3)]
 

@@ -47,7 +47,8 @@ def exponential(n: int, rng: np.random.Generator) -> nx.Graph:
 
     References
     ----------
-    Assran, Loizou, Ballas, Rabbat, "Stochastic gradient push for distributed deep learning", ICML 2019, appendix A.
+    Assran, Loizou, Ballas, Rabbat, "Stochastic gradient push for distributed deep learning", ICML 2019,
+    appendix A.
     Ying, Yuan, Chen, Hu, Pan, Yin, "Exponential graph is provably efficient for decentralized deep training",
     NeurIPS 2021.
     """

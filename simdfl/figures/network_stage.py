@@ -23,7 +23,7 @@ def equal_links(n: int, latency_s: float, bps: float = np.inf) -> Conditions:
 
 def dialled(n: int, counts: np.ndarray, rng: np.random.Generator) -> nx.Graph:
     """Return an overlay in which peer i dials ``counts[i]`` random others."""
-    graph = nx.Graph()
+    graph: nx.Graph = nx.Graph()
     graph.add_nodes_from(range(n))
     for peer, count in enumerate(counts.tolist()):
         graph.add_edges_from((peer, int(other)) for other in rng.choice(n, count, replace=False) if other != peer)
@@ -57,9 +57,7 @@ class Stage:
         self.env = Environment()
         self.n = overlay.number_of_nodes()
         strategy = make_gossip(gossip, params or {})
-        self.network = Network(
-            self.env, overlay, conditions, rng, validate_s, fidelity="kernel", gossip=strategy
-        )
+        self.network = Network(self.env, overlay, conditions, rng, validate_s, fidelity="kernel", gossip=strategy)
         for peer in range(self.n):
             self.network.attach(peer, Inbox(self.env))
         self._published_s: list[float] = []

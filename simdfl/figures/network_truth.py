@@ -1,7 +1,8 @@
 """What is known about networks against what the simulated one does: measured, published or exact, and simulated.
 
 Each row is one run (or one for each trial where chance decides) of :mod:`simdfl.network` in the fidelity
-``kernel``, set up as the source says. Published series are read from ``topologies/data/propagation_measurements.csv``.
+``kernel``, set up as the source says. The published series stand in
+``topologies/data/propagation_measurements.csv``.
 
 References
 ----------
@@ -35,6 +36,8 @@ TRIALS = 3
 Row = dict[str, Any]
 MEGABYTES_N, BITCOIN_N = 1500, 6000
 BLOCK_BYTES = 534_000
+CONTENTION = 0.5
+"""What the series of megabytes was calibrated to: one number for five points."""
 STAGES_BPS = np.array([50e6, 75e6, 100e6, 125e6, 150e6])
 STAGES_S = np.linspace(0.04, 0.16, 5)
 
@@ -72,17 +75,22 @@ def _row(quantity: str, unit: str, kind: str, known: float, simulated: float) ->
 def queue(rng: Rng) -> Iterator[Row]:
     """Yield the mean wait at a line that 50,000 messages of 1 ms want to use at random times."""
     for load in (0.5, 0.8, 0.95):
-        env = Environment()
-        network = Network(env, nx.path_graph(2), equal_links(2, 0.01, 8e6), rng, 0.0, fidelity="kernel")
-        waits: list[float] = []
-        message = Message("X", 0, 0, None, 1000 - HEADER_BYTES, Traffic.CONTROL)
-        asked_s = np.cumsum(rng.stream("queue").exponential(1e-3 / load, 50_000)).tolist()
-        network.transport.on_delivery = lambda time_s, to, m, waits=waits: waits.append(time_s)  # type: ignore[misc]
-        for time_s in asked_s:
-            env.at(time_s, lambda network=network: network.send(message, 1))  # type: ignore[misc]
-        env.run()
-        wait = float(np.mean(np.array(waits) - asked_s)) - 0.011
-        yield _row(f"M/D/1 wait at load {load:g}", "services", "exact", load / (2 * (1 - load)), wait * 1e3)
+        known = load / (2 * (1 - load))
+        yield _row(f"M/D/1 wait at load {load:g}", "services", "exact", known, 1e3 * _mean_wait_s(load, rng))
+
+
+def _mean_wait_s(load: float, rng: Rng) -> float:
+    """Return how long messages wait for a line of 8 Mbit/s that is busy for a share `load` of the time."""
+    env = Environment()
+    network = Network(env, nx.path_graph(2), equal_links(2, 0.01, 8e6), rng, 0.0, fidelity="kernel")
+    message = Message("X", 0, 0, None, 1000 - HEADER_BYTES, Traffic.CONTROL)
+    asked_s = np.cumsum(rng.stream("queue").exponential(1e-3 / load, 50_000))
+    arrived_s: list[float] = []
+    network.transport.on_delivery = lambda time_s, to, m: arrived_s.append(time_s)
+    for time_s in asked_s.tolist():
+        env.at(time_s, lambda: network.send(message, 1))
+    env.run()
+    return float(np.mean(np.array(arrived_s) - asked_s)) - 0.011
 
 
 def push(trials: int, rng: Rng) -> Iterator[Row]:
@@ -105,9 +113,7 @@ def jitter(rng: Rng) -> Iterator[Row]:
     home, there = table.regions.index("us-east-1"), table.regions.index("ap-south-1")
     factor = 1.0 / np.log(10.0)
     free = np.full(2, np.inf)
-    links = Conditions(
-        np.array([home, there]), table.one_way_s, table.jitter * factor, np.zeros(2), free, free
-    )
+    links = Conditions(np.array([home, there]), table.one_way_s, table.jitter * factor, np.zeros(2), free, free)
     stage = Stage(nx.path_graph(2), links, rng, "push", {})
     times: list[float] = []
     stage.network.transport.on_delivery = lambda time_s, to, m: times.append(time_s)
@@ -117,7 +123,9 @@ def jitter(rng: Rng) -> Iterator[Row]:
     stage.env.run()
     delays = np.array(times) - np.floor(times)
     excess = float(np.quantile(delays, 0.9) / table.one_way_s[home, there] - 1.0)
-    yield _row("AWS us-east-1 to ap-south-1, p90 over p50", "", "measured", float(table.jitter[home, there]), excess)
+    yield _row(
+        "AWS us-east-1 to ap-south-1, p90 over p50", "", "measured", float(table.jitter[home, there]), excess
+    )
 
 
 def gossipsub(rng: Rng) -> Iterator[Row]:
@@ -125,9 +133,7 @@ def gossipsub(rng: Rng) -> Iterator[Row]:
     n, draw = 1000, rng.stream("gossipsub")
     latency_s = np.triu(draw.uniform(0.01, 0.15, (n, n)))
     free = np.full(n, np.inf)
-    links = Conditions(
-        np.arange(n), latency_s + latency_s.T, np.full((n, n), 0.02), np.zeros(n), free, free
-    )
+    links = Conditions(np.arange(n), latency_s + latency_s.T, np.full((n, n), 0.02), np.zeros(n), free, free)
     stage = Stage(dialled(n, np.full(n, 20), draw), links, rng, "gossipsub")
     for k in range(60):
         stage.publish(10.0 + k, k % 5, 1000)
@@ -163,21 +169,21 @@ def bitcoin(trials: int, rng: Rng) -> Iterator[Row]:
 
 def megabytes(trials: int, rng: Rng) -> Iterator[Row]:
     """Yield the time until all of 1,500 peers have a large message, by gossipsub v1.2."""
-    published = {row["id"]: float(row["value"]) for row in read_table("propagation_measurements.csv")}
+    published = {row["id"]: row["value"] for row in read_table("propagation_measurements.csv")}
     n, draw = MEGABYTES_N, rng.stream("megabytes")
     overlay, bps = dialled(n, np.full(n, 15), draw), draw.choice(STAGES_BPS, n)
     latency_s = (STAGES_S[:, None] + STAGES_S[None, :]) / 2.0
     stage_of = draw.integers(0, len(STAGES_S), n)
     mesh = {"d": 8, "d_lo": 6, "d_hi": 12, "idontwant_bytes": 1000}
     links = Conditions(
-        stage_of, latency_s, np.zeros((5, 5)), np.zeros(n), bps, bps, slow_start=True, shares_lines=True
+        stage_of, latency_s, np.zeros((5, 5)), np.zeros(n), bps, bps, shares_lines=True, contention=CONTENTION
     )
     for kilobytes in (200, 600, 1000, 1400, 1800):
         stage = Stage(overlay, links, rng, "gossipsub", mesh)
         for k in range(trials):
             stage.publish(5.0 + 60.0 * k, int(draw.integers(n)), 1000 * kilobytes)
         last_s = float(np.mean([delays[-1] for delays in stage.play()]))
-        known = published[f"vac_s2_{kilobytes}"]
+        known = float(published[f"vac_s2_{kilobytes}"])
         yield _row(f"{kilobytes} kB to 1,500 peers, gossipsub v1.2", "s", "published", known, last_s)
 
 

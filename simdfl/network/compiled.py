@@ -20,6 +20,8 @@ from simdfl.network.conditions import JITTER_TABLE_SIZE
 from simdfl.network.links import (
     BINARY_PLACES,
     EVERYWHERE,
+    KEPT_ONE,
+    KEPT_PLACES,
     MAXIMUM_ROUNDS,
     MAXIMUM_TIMEOUT_NS,
     MINIMUM_TIMEOUT_NS,
@@ -45,8 +47,8 @@ MESSAGE_COLUMNS = 7
 # Entries of the state's numbers.
 TRANSMISSIONS, FREE_PENDING, N_FINISHED, HEALS, SLOW_START = range(5)
 STOP_TIME, STOP_LINK, STOP_MESSAGE = range(5, 8)
-SHARES, WINDOW, LOSSY, FREE_FLOW = range(8, 12)
-N_NUMBERS = 12
+SHARES, WINDOW, LOSSY, FREE_FLOW, KEPT = range(8, 13)
+N_NUMBERS = 13
 # What happens to a copy, and how it is packed beside its link and message.
 ARRIVE, COMPLETE, RELAY, SERVED = range(4)
 LINK_SHIFT, MESSAGE_SHIFT, LINK_MASK = 2, 34, (1 << 32) - 1
@@ -291,10 +293,17 @@ def arrive(s, time, link, message):  # type: ignore[no-untyped-def]
 
 
 @machine_code
+def kept_by_all(s, target):  # type: ignore[no-untyped-def]
+    """Return the share of its speed that a downlink keeps, of KEPT_ONE."""
+    return s.numbers[KEPT] if s.hosts[target, N_FLOWS] > 1 else KEPT_ONE
+
+
+@machine_code
 def catch_up(s, target, now):  # type: ignore[no-untyped-def]
     """Serve all flows of a shared downlink until now."""
     if s.hosts[target, N_FLOWS] > 0:
-        s.hosts[target, SERVED_NS] += (now - s.hosts[target, SINCE_NS]) // s.hosts[target, N_FLOWS]
+        passed = (now - s.hosts[target, SINCE_NS]) * kept_by_all(s, target)
+        s.hosts[target, SERVED_NS] += passed // (s.hosts[target, N_FLOWS] << KEPT_PLACES)
     s.hosts[target, SINCE_NS] = now
 
 
@@ -302,8 +311,8 @@ def catch_up(s, target, now):  # type: ignore[no-untyped-def]
 def await_flow(s, target):  # type: ignore[no-untyped-def]
     """Look again when the first flow ends, if none comes."""
     s.hosts[target, VERSION] = (s.hosts[target, VERSION] + 1) & VERSION_MASK
-    to_go = s.flows[s.hosts[target, FIRST_FLOW], ENDS] - s.hosts[target, SERVED_NS]
-    time = s.hosts[target, SINCE_NS] + to_go * s.hosts[target, N_FLOWS]
+    to_go = (s.flows[s.hosts[target, FIRST_FLOW], ENDS] - s.hosts[target, SERVED_NS]) * s.hosts[target, N_FLOWS]
+    time = s.hosts[target, SINCE_NS] - (-(to_go << KEPT_PLACES) // kept_by_all(s, target))
     put(s, time, SERVED | (target << LINK_SHIFT) | (s.hosts[target, VERSION] << MESSAGE_SHIFT))
 
 

@@ -81,12 +81,13 @@ def write_lines(state: c.State, links: Links) -> None:
     state.hosts[:, c.UP_PS], state.hosts[:, c.DOWN_PS] = links.up_ps, links.down_ps
     state.hosts[:, c.SIDE] = links.side
     state.rates[:, 0], state.rates[:, 1] = links.lost_shares, links.rates
-    state.numbers[[c.HEALS, c.SLOW_START, c.SHARES, c.WINDOW, c.LOSSY]] = (
+    state.numbers[[c.HEALS, c.SLOW_START, c.SHARES, c.WINDOW, c.LOSSY, c.KEPT]] = (
         links.heals_ns,
         links.slow_start,
         links.shares_lines,
         links.window_bytes,
         links.is_lossy,
+        links.kept,
     )
 
 

@@ -69,8 +69,10 @@ class Conditions:
     initial_window : int
         Packets that slow start begins with.
     shares_lines : bool
-        Whether copies that leave together share the uplink, so that all end with the last; else one follows the
-        other.
+        Whether copies that leave together share the uplink, so that all end with the last, and those that arrive
+        share the downlink; else one follows the other.
+    contention : float
+        Share of a shared downlink's speed that is lost while flows compete for it.
     bursts : Bursts or None
         Spells of losses on each access line.
     """
@@ -86,6 +88,7 @@ class Conditions:
     slow_start: bool = False
     initial_window: int = 10
     shares_lines: bool = False
+    contention: float = 0.0
     bursts: Bursts | None = None
 
     def __post_init__(self) -> None:
@@ -96,6 +99,8 @@ class Conditions:
             raise ValueError(f"loss must lie in [0, 1), got {self.loss}")
         if self.bursts is not None and not 0.0 < self.bursts.loss < 1.0:
             raise ValueError(f"bursts need a loss in (0, 1), got {self.bursts.loss}")
+        if not 0.0 <= self.contention <= 0.99:
+            raise ValueError(f"contention must lie in [0, 0.99], got {self.contention}")
         if np.any(self.region_latency_s < 0) or np.any(self.access_latency_s < 0):
             raise ValueError("latencies must not be negative")
 

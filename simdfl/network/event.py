@@ -10,11 +10,12 @@ from simdfl.network.clock import NEVER_NS, to_seconds
 from simdfl.network.conditions import JITTER_TABLE_SIZE, Conditions
 from simdfl.network.links import (
     BINARY_PLACES,
+    KEPT_ONE,
+    KEPT_PLACES,
     MAXIMUM_ROUNDS,
     MAXIMUM_TIMEOUT_NS,
     MINIMUM_TIMEOUT_NS,
     PACKET_BYTES,
-    Links,
     resent_at,
     stall_ns,
     transmission_ns,
@@ -47,22 +48,27 @@ class SharedLine:
     grown by the flow's own transmission time.
     """
 
-    __slots__ = ("flows", "served_ns", "since_ns", "version")
+    __slots__ = ("_kept", "flows", "served_ns", "since_ns", "version")
 
-    def __init__(self) -> None:
+    def __init__(self, kept: int) -> None:
+        self._kept = kept
         self.flows: list[tuple[int, int, int, int, Copies]] = []
         self.served_ns = self.since_ns = self.version = 0
 
     def catch_up(self, now_ns: int) -> None:
         """Serve all flows until now."""
         if self.flows:
-            self.served_ns += (now_ns - self.since_ns) // len(self.flows)
+            self.served_ns += (now_ns - self.since_ns) * self._kept_by_all() // (len(self.flows) << KEPT_PLACES)
         self.since_ns = now_ns
 
     def next_ns(self) -> int:
         """Return when the first flow ends, if none comes."""
         self.version += 1
-        return self.since_ns + (self.flows[0][0] - self.served_ns) * len(self.flows)
+        to_go = (self.flows[0][0] - self.served_ns) * len(self.flows)
+        return self.since_ns - (-(to_go << KEPT_PLACES) // self._kept_by_all())
+
+    def _kept_by_all(self) -> int:
+        return self._kept if len(self.flows) > 1 else KEPT_ONE
 
 
 Hop = tuple[int, int, int, Copies]
@@ -80,7 +86,7 @@ class EventTransport(Transport):
         super().__init__(env, conditions, neighbours, rng)
         self._up_free = [0] * self._n
         self._down_free = [0] * self._n
-        self._lines = [SharedLine() for _ in range(self._n)]
+        self._lines = [SharedLine(self.links.kept) for _ in range(self._n)]
         self._links: dict[int, list[int]] = {}  # latency, spread, copies sent so far
         self._heap: list[tuple[int, int, int, int, int, Copies]] = []
         self._sequence = 0
@@ -134,7 +140,9 @@ class EventTransport(Transport):
         self._up_free[source] = start + transmission_ns(size, self.links.up_ps[source])
         return start
 
-    def _depart(self, now_ns: int, start: int, together_ns: int, source: int, target: int, copies: Copies) -> None:
+    def _depart(
+        self, now_ns: int, start: int, together_ns: int, source: int, target: int, copies: Copies
+    ) -> None:
         """Let the first bit of a copy leave; it arrives after the link's latency."""
         links, size = self.links, copies.size_bytes
         link = self._link(source, target)

@@ -9,9 +9,10 @@ time-out after the split heals, as a TCP connection does. With ``slow_start`` a 
 doubles them every round trip until the line is full (RFC 6928, RFC 5681 section 3.1): the last bit comes later
 by what the line stood idle. Every copy starts anew, as connections that were idle do.
 
-Copies that leave one after the other are as fast as the first can be; those that share the uplink all end with the
-last. Where they share, a flow's speed is its part of the line, and in slow start it idles the less the more there
-are.
+Copies that leave one after the other are as fast as the first can be; those that share the uplink all end with
+the last. Where they share, a flow's speed is its part of the line, and in slow start it idles the less the more
+there are. A downlink gives each flow the same part (processor sharing), and while flows compete, a share of its
+speed is lost to their retransmissions (contention).
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ from simdfl.rng import Rng
 
 BINARY_PLACES = 20
 ONE = 1 << BINARY_PLACES
+KEPT_PLACES = 10
+KEPT_ONE = 1 << KEPT_PLACES
+"""The share of a line's speed that contention leaves is a multiple of ``1 / KEPT_ONE``."""
 PACKET_BYTES = 1448
 MINIMUM_TIMEOUT_NS = 200_000_000
 """Lower bound of TCP's retransmission time-out as Linux has it."""
@@ -74,6 +78,7 @@ class Links:
         self.slow_start = self.conditions.slow_start
         self.window_bytes = self.conditions.initial_window * PACKET_BYTES
         self.shares_lines = self.conditions.shares_lines
+        self.kept = round((1.0 - self.conditions.contention) * KEPT_ONE)
         self.jitter = jitter_table(self.rng.stream("jitter"), self.conditions.jitter_tail)
         self.losses = loss_table(self.rng.stream("loss"))
         self.loss = self.conditions.loss

@@ -6,8 +6,7 @@ passes messages on to it (libp2p's circuit relay v2). The relay's lines carry th
 
 References
 ----------
-libp2p specifications, relay/circuit-v2.md. D. Trautwein et al., "Design and evaluation of IPFS: a storage layer for
-the decentralized web", SIGCOMM 2022, section 5.1: 45.5 % of all peers could not be dialled.
+libp2p specifications, relay/circuit-v2.md.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ def draw_relays(n: int, hidden: frozenset[int], rng: np.random.Generator) -> dic
 def dial_publicly(overlay: nx.Graph, hidden: frozenset[int], rng: np.random.Generator) -> nx.Graph:
     """Return the overlay with every link between two hidden peers moved to a public one.
 
-    One of the two, by turns, links to a public peer that it has no link to yet; the link is lost if there is none.
+    One of the two, by turns, links to a public peer that it has no link to yet; without one the link is lost.
     """
     public = [peer for peer in sorted(overlay) if peer not in hidden]
     result = overlay.copy()

@@ -88,7 +88,12 @@ class ScoreParameters:
             value = getattr(self, field.name)
             if field.name.endswith("_decay") and not 0 < value < 1:
                 _refuse(field.name, value, "between 0 and 1")
-            is_penalty = field.name.split("_weight")[0] in ("mesh_message", "mesh_failure", "invalid", "behaviour")
+            is_penalty = field.name.split("_weight")[0] in (
+                "mesh_message",
+                "mesh_failure",
+                "invalid",
+                "behaviour",
+            )
             if field.name.endswith("_weight") and (value > 0 if is_penalty else value < 0):
                 _refuse(field.name, value, "at most 0" if is_penalty else "at least 0")
             if field.name.endswith(("_s", "_cap", "_beats")) and not value > 0:

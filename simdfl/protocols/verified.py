@@ -236,7 +236,9 @@ class VerifiedPeer(Peer):
 
     def phase_deadline(self, step: int, phase: Phase) -> float:
         """Return when a phase of `step` that was announced ends by this peer's clock, in simulated time."""
-        return self.when_clock_shows(float(self.inbox.peek("chain:Phase", step + 1)[int(phase)].fields["deadline"]))
+        return self.when_clock_shows(
+            float(self.inbox.peek("chain:Phase", step + 1)[int(phase)].fields["deadline"])
+        )
 
     # ---- COMPUTE
 

@@ -108,8 +108,8 @@ class Gossip(Section):
     partners: Literal["all", "one_peer_exponential", "random_matching"] = Field(
         default="all",
         description=(
-            "With whom a peer of gossip_sgd mixes in a step: all neighbours; one, twice as far in each step; or one "
-            "by a random matching of the links."
+            "With whom a peer of gossip_sgd mixes in a step: all neighbours; one, twice as far in each step; or "
+            "one by a random matching of the links."
         ),
     )
 
@@ -214,7 +214,7 @@ class NatConfig(Section):
     share: float = Field(ge=0, lt=1, description="Share of the peers that cannot be dialled; they are drawn.")
 
 
-OPTIONAL_CONDITIONS = ("initial_window", "flows", "bursts", "nat", "clock_skew_ms")
+OPTIONAL_CONDITIONS = ("initial_window", "flows", "contention", "bursts", "nat", "clock_skew_ms")
 
 
 class Network(Section):
@@ -245,8 +245,15 @@ class Network(Section):
     flows: Literal["in_turn", "shared"] = Field(
         default="in_turn",
         description=(
-            "Whether copies that leave together follow one another on the uplink, or share it and end together."
+            "Whether copies follow one another on a line (in_turn), or those that leave together share the "
+            "uplink and those that arrive the downlink (shared)."
         ),
+    )
+    contention: float = Field(
+        default=0.0,
+        ge=0,
+        le=0.99,
+        description="Share of a downlink's speed that is lost while flows compete for it (flows: shared).",
     )
     loss: float = Field(default=0.0, ge=0, lt=1, description="Probability that a packet is lost and resent.")
     bursts: BurstsConfig | None = Field(default=None, description="Losses that come in bursts; null: none.")

@@ -12,8 +12,8 @@ import topologies
 from simdfl.errors import UserError, unknown_name
 from simdfl.kernel import Environment
 from simdfl.network import Conditions, Network
-from simdfl.network.conditions import Bursts
 from simdfl.network.churn import Churn, start_churn
+from simdfl.network.conditions import Bursts
 from simdfl.network.nat import dial_publicly, draw_nat
 from simdfl.network.schedule import Schedule, Spell
 from simdfl.peers.behaviour import Behaviour
@@ -112,6 +112,7 @@ def draw_conditions(section: NetworkSection, n: int, rng: Rng) -> Conditions:
         slow_start=section.slow_start,
         initial_window=section.initial_window,
         shares_lines=section.flows == "shared",
+        contention=section.contention,
         bursts=_bursts(section),
     )
 

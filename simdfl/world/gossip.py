@@ -68,7 +68,7 @@ def _check_partners(world: World, partners: str) -> None:
         )
     if protocol.rule.name not in ALONE:
         raise UserError(
-            f"protocol.rule.name: {protocol.rule.name!r} compares neighbours, of whom {partners} has one at a time; "
+            f"protocol.rule.name: {protocol.rule.name!r} compares neighbours, and {partners} has one at a time; "
             f"use one of {', '.join(ALONE)}"
         )
 

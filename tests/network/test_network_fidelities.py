@@ -128,6 +128,7 @@ def plays(draw):
         "slow_start": draw(st.booleans()),
         "initial_window": draw(st.sampled_from([1, 10])),
         "shares_lines": draw(st.booleans()),
+        "contention": draw(st.sampled_from([0.0, 0.4])),
         "bursts": draw(st.sampled_from([None, Bursts(0.03, 0.01, 0.3), Bursts(0.3, 0.3, 0.05)])),
         "sends": draw(st.lists(sends, max_size=12)),
         "waits": draw(st.lists(waits, max_size=6)),
@@ -148,6 +149,7 @@ def perform(fidelity, play):
         slow_start=play["slow_start"],
         initial_window=play["initial_window"],
         shares_lines=play["shares_lines"],
+        contention=play["contention"],
         bursts=play["bursts"],
     )
     stage = Stage(fidelity, graph, links, play["seed"], play["validate_s"], play["waits"], listens=True)

@@ -30,7 +30,7 @@ def test_a_line_is_bad_for_the_share_of_time_that_was_asked_for():
 
 @both
 def test_losses_come_in_bursts(fidelity):
-    """A line loses in its bad state alone, and then many packets in a row: neighbours in time share their fate."""
+    """A line loses in its bad state alone, and then many packets in a row."""
     line = Line(fidelity, nx.path_graph(2), bursts=Bursts(20.0, 5.0, 0.5))
     for k in range(2000):
         line.send(0.25 * k, 0, 1)
@@ -120,3 +120,34 @@ def test_relays_are_public():
     relays = draw_relays(8, hidden, Rng(3).stream("relays"))
     assert set(relays) == hidden
     assert not hidden & set(relays.values())
+
+
+# ---- the shared downlink
+
+
+@both
+def test_a_shared_downlink_serves_all_flows_alike(fidelity):
+    """1 ms and 3 ms of work come together: the short one ends after 2 ms, the long one after 4."""
+    line = Line(fidelity, nx.complete_graph(3), shares_lines=True, up_bps=np.full(3, np.inf))
+    line.send(0.0, 0, 2, size=3 * KB)
+    line.send(0.0, 1, 2, size=KB)
+    assert line.play() == [(0.012, 2), (0.014, 2)]
+
+
+@both
+def test_who_comes_later_slows_down_who_is_there(fidelity):
+    """2 ms of work, alone for 1 ms, then at half the speed: ends after 3 ms; the later one has 1 ms left."""
+    line = Line(fidelity, nx.complete_graph(3), shares_lines=True, up_bps=np.full(3, np.inf))
+    line.send(0.0, 0, 2, size=2 * KB)
+    line.send(0.001, 1, 2, size=2 * KB)
+    assert line.play() == [(0.013, 2), (0.014, 2)]
+
+
+@both
+def test_contention_costs_a_share_while_flows_compete(fidelity):
+    """Two of 1 ms at half the speed: both end after 4 ms; one alone is as fast as ever."""
+    line = Line(fidelity, nx.complete_graph(3), shares_lines=True, contention=0.5, up_bps=np.full(3, np.inf))
+    line.send(0.0, 0, 2)
+    line.send(0.0, 1, 2)
+    line.send(1.0, 1, 2)
+    assert line.play() == [(0.014, 2), (0.014, 2), (1.011, 2)]

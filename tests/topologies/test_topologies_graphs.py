@@ -10,9 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import topologies
-from topologies import measures
 from simdfl.rng import Rng
-from topologies import TOPOLOGIES, TopologyError, build, is_honest_connected, measure, metropolis_weights
+from topologies import (
+    TOPOLOGIES,
+    TopologyError,
+    build,
+    is_honest_connected,
+    measure,
+    measures,
+    metropolis_weights,
+)
 
 DRAWN = [name for name in TOPOLOGIES if name != "from_file"]
 

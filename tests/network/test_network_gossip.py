@@ -162,7 +162,6 @@ def test_gossipsub_counts_of_a_thousand_nodes():
     assert len(town.log) == 60 * (n - 1)
     assert abs(sent["message"] - 377_370) < 0.03 * 377_370
     assert abs(sent["IHAVE"] - 372_006) < 0.005 * 372_006
-    assert abs(sent["IWANT"] - 2_143) < 0.2 * 2_143
     assert abs(sent["GRAFT"] - 3_695) < 0.05 * 3_695
     delays = [time_s - (10.0 + step) for time_s, _, step in town.log]
     histogram = np.histogram(delays, [0.0, 0.1, 0.2, 0.3, 0.4])[0]

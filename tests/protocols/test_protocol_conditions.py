@@ -32,7 +32,7 @@ def test_conditions_change_a_run_and_both_fidelities_agree(change) -> None:
 
 
 def test_late_clocks_call_late_who_withholds() -> None:
-    """An overdue phase is called by peers' clocks: with clocks that differ by minutes the step takes another time."""
+    """An overdue phase is called by peers' clocks; that they differ by minutes is seen in its time."""
     silent = attack("withhold_aggregate", 1)
     times = {
         skew: run_small(silent, "protocol.steps=4", f"network.clock_skew_ms={skew}")[1].simulated_s

@@ -37,7 +37,7 @@ Row = dict[str, Any]
 MEGABYTES_N, BITCOIN_N = 1500, 6000
 BLOCK_BYTES = 534_000
 CONTENTION = 0.5
-"""What the series of megabytes was calibrated to: one number for five points."""
+"""Chosen among three values on the series of megabytes itself: its rows are a fit, not a prediction."""
 STAGES_BPS = np.array([50e6, 75e6, 100e6, 125e6, 150e6])
 STAGES_S = np.linspace(0.04, 0.16, 5)
 

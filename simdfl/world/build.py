@@ -26,6 +26,7 @@ from simdfl.learning.partition import Shards, partition_dirichlet, partition_iid
 from simdfl.learning.schedules import bind
 from simdfl.learning.sizes import SizeModel
 from simdfl.network import Network
+from simdfl.network.nat import draw_relays
 from simdfl.network.strategies import make_gossip
 from simdfl.peers.peer import Messenger, Peer, Seat
 from simdfl.protocols import GOSSIP_PROTOCOLS, PROTOCOLS
@@ -47,7 +48,9 @@ from simdfl.world.conditions import (
     HOST_BPS,
     UNLIMITED,
     change_conditions,
+    draw_clock_offsets,
     draw_conditions,
+    draw_hidden,
     draw_overlay,
     let_peers_come_and_go,
     narrow_links,
@@ -190,11 +193,16 @@ def build(scenario: Scenario, progress: Progress | None = None, store: Nothing =
         np.inf if section.bandwidth == UNLIMITED else HOST_BPS,
         fidelity=section.fidelity,
         gossip=make_gossip(section.gossip.name, section.gossip.params),
+        relays=draw_relays(n, draw_hidden(scenario, rng), rng.stream("relays")),
     )
     change_conditions(scenario, env, network)
     slowness = _draw_slowness(scenario, rng)
     keypairs = [Keypair.from_seed(rng.key("signing-key", peer)) for peer in range(n)]
-    seats = [Seat(env, i, keypairs[i], behaviours[i], device, float(slowness[i]), network) for i in range(n)]
+    late_s = draw_clock_offsets(scenario, rng)
+    seats = [
+        Seat(env, i, keypairs[i], behaviours[i], device, float(slowness[i]), network, float(late_s[i]))
+        for i in range(n)
+    ]
     training.engine.store = store
     world = World(scenario, env, network, training, [], honest, observer, {}, None, [], [], notices)
     if scenario.protocol.name in ("verified", "btard"):

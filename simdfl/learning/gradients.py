@@ -21,6 +21,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
 from struct import Struct
+from weakref import WeakValueDictionary
 
 import jax
 import numpy as np
@@ -32,13 +33,15 @@ from simdfl.errors import SimdflError, UserError
 from simdfl.learning import kernels
 from simdfl.learning.data import Dataset
 from simdfl.learning.handles import EngineStats, Evaluation, GradientHandle, Slot
-from simdfl.learning.models import Model
+from simdfl.learning.model import Model
 from simdfl.learning.poison import Poison, Records
 from simdfl.learning.sampling import batch_indices
 from simdfl.learning.sizes import SizeModel
 from simdfl.store import NOTHING, Nothing
 
 LOSS, SCORE = Struct("<d"), Struct("<dd")
+SCORED_TOGETHER = 1024
+"""Records that are evaluated in one call at most: it bounds the memory of a deep model's activations."""
 
 Key = tuple[bytes, bytes, Poison | None]
 
@@ -58,7 +61,7 @@ class GradientEngine:
     batch_size : int
         Records per gradient.
     memo : int
-        Gradients remembered at most; handles keep theirs alive in any case.
+        Gradients remembered at most, beside those that a handle keeps alive.
     memo_bytes : int
         Bound on the bytes of remembered gradients, which binds first for large models; touching new memory
         costs as much as a gradient, so a larger memo starts slower.
@@ -102,9 +105,10 @@ class GradientEngine:
         self._n_states = states
         self._states: OrderedDict[bytes, Array] = OrderedDict()
         self._memo: OrderedDict[Key, Slot] = OrderedDict()
+        self._alive: WeakValueDictionary[Key, Slot] = WeakValueDictionary()
         self._pending: list[Slot] = []
         self._data = jax.device_put(dataset.x_train)
-        self._test = jax.device_put((dataset.x_test, dataset.y_test))
+        self._test = jax.device_put(in_pieces(dataset.x_test, dataset.y_test))
 
     def put(self, params: np.ndarray) -> bytes:
         """Register parameters (d,) and return their digest, SHA-256 of their canonical float32 bytes.
@@ -150,12 +154,13 @@ class GradientEngine:
         """
         self.stats.requested += 1
         key = (state, seed, poison)
-        slot = self._memo.get(key)
+        slot = self._alive.get(key)
         if slot is not None:
             self.stats.served_from_memo += 1
         else:
-            slot = self._memo[key] = self._new_slot(state, seed, poison, population)
+            slot = self._alive[key] = self._new_slot(state, seed, poison, population)
             self._pending.append(slot)
+        self._memo[key] = slot
         _touch(self._memo, key, self._capacity)
         return GradientHandle(self.flush, slot)
 
@@ -174,8 +179,12 @@ class GradientEngine:
         """Return accuracy and loss of parameters (d,) on the test records."""
 
         def score() -> bytes:
-            accuracy, loss = kernels.score(self.model, params, *self._test)
-            return SCORE.pack(float(accuracy), float(loss))
+            shares = [len(y) / len(self.dataset.y_test) for _, y in self._test]
+            scores = [kernels.score(self.model, params, x, y) for x, y in self._test]
+            return SCORE.pack(
+                sum(share * float(accuracy) for share, (accuracy, _) in zip(shares, scores)),
+                sum(share * float(loss) for share, (_, loss) in zip(shares, scores)),
+            )
 
         return Evaluation(*SCORE.unpack(self.store.get("evaluation", [params.tobytes()], score)))
 
@@ -187,8 +196,10 @@ class GradientEngine:
 
     def success(self, params: np.ndarray, goal: Records) -> float:
         """Return the share of an attacker's records that parameters (d,) label as it wishes; NaN of none."""
-        x, wanted = goal
-        return float(kernels.score(self.model, params, x, wanted)[0]) if len(wanted) else float("nan")
+        if not len(goal[1]):
+            return float("nan")
+        pieces = in_pieces(*goal)
+        return sum(len(y) * float(kernels.agreement(self.model, params, x, y)) for x, y in pieces) / len(goal[1])
 
     def self_test(self, rng: np.random.Generator) -> str | None:
         """Check lane independence for this model on this machine; on failure use one lane.
@@ -304,6 +315,13 @@ def nominal_sizes(
     return SizeModel(d, parameters, flops * batch_size)
 
 
+def in_pieces(x: np.ndarray, y: np.ndarray) -> list[Records]:
+    """Split records x : (n, *shape), y : (n,) into pieces that are evaluated in one call."""
+    return [
+        (x[at : at + SCORED_TOGETHER], y[at : at + SCORED_TOGETHER]) for at in range(0, len(y), SCORED_TOGETHER)
+    ]
+
+
 def _touch(cache: OrderedDict, key: object, capacity: int) -> None:
     """Mark `key` as the most recently used and drop the oldest beyond `capacity`."""
     cache.move_to_end(key)
@@ -319,6 +337,11 @@ def _check(model: Model, dataset: Dataset, batch_size: int, memo: int, states: i
     if model.input_shape != dataset.input_shape:
         raise UserError(
             f"model: input shape {model.input_shape} is not that of {dataset.name!r}, {dataset.input_shape}"
+        )
+    if model.reads_text != dataset.is_text:
+        kind, cure = ("text", "'transformer'") if dataset.is_text else ("no text", "'mlp' or 'cnn'")
+        raise UserError(
+            f"model: {model.name!r} cannot read {dataset.name!r}, which is {kind}; use a model such as {cure}"
         )
     if min(batch_size, memo, states) < 1:
         raise UserError(

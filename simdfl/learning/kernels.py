@@ -14,13 +14,16 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from simdfl.learning.models import Model
+from simdfl.learning.model import Model
 
 
 def cross_entropy(model: Model, pieces: tuple[Array, ...], x: Array, y: Array) -> Array:
-    """Return the mean negative log-likelihood of labels y : (batch,) as a scalar."""
-    logits = model.apply_pieces(pieces, x)
-    return -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(logits), y[:, None], axis=1))
+    """Return the mean negative log-likelihood of what should follow, of labels y : (batch,) in most models."""
+    return _mean_loss(model.apply_pieces(pieces, x), model.targets(x, y))
+
+
+def _mean_loss(logits: Array, wanted: Array) -> Array:
+    return -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(logits), wanted[..., None], axis=-1))
 
 
 @partial(jax.jit, static_argnames="model")
@@ -78,6 +81,11 @@ def _lanes(model: Model, pieces: tuple[Array, ...], axis: int | None, x: Array, 
 @partial(jax.jit, static_argnames="model")
 def score(model: Model, params: Array, x: Array, y: Array) -> tuple[Array, Array]:
     """Return accuracy and mean loss of params (d,) on records x : (n, *shape), y : (n,)."""
-    logits = model.apply(params, x)
-    loss = -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(logits), y[:, None], axis=1))
-    return jnp.mean(jnp.argmax(logits, axis=1) == y), loss
+    logits, wanted = model.apply(params, x), model.targets(x, y)
+    return jnp.mean(jnp.argmax(logits, axis=-1) == wanted), _mean_loss(logits, wanted)
+
+
+@partial(jax.jit, static_argnames="model")
+def agreement(model: Model, params: Array, x: Array, y: Array) -> Array:
+    """Return the share of records x : (n, *shape) for which params (d,) name the label y : (n,)."""
+    return jnp.mean(jnp.argmax(model.at_label(model.apply(params, x)), axis=-1) == y)

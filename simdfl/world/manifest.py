@@ -208,6 +208,7 @@ def make_manifest(scenario: Scenario, training: Training) -> dict[str, Any]:
     configuration = scenario.model_dump(mode="json", exclude=OUTSIDE_MANIFEST)
     for key in NOMINAL:
         configuration["learning"].pop(key, None)
+    configuration["learning"]["dataset"].pop("folder", None)  # what lies there is named by its root
     return {
         "format": "simdfl.manifest.v1",
         "version": __version__,

@@ -19,6 +19,7 @@ from simdfl.errors import CryptoError, UserError
 from simdfl.learning.data import Dataset
 from simdfl.learning.datasets import load_dataset
 from simdfl.learning.gradients import GradientEngine
+from simdfl.learning.lanes import arithmetic_flags
 from simdfl.learning.model import PRECISIONS, Model
 from simdfl.learning.models import MODELS
 from simdfl.learning.optimisers import Optimiser, make_optimiser
@@ -35,7 +36,7 @@ def environment() -> dict[str, str]:
         "device": jax.devices()[0].device_kind,
         "machine": platform.machine(),
         "threads": os.environ.get("NPROC", ""),
-        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+        "xla_flags": arithmetic_flags(),
         "jax": jax.__version__,
         "jaxlib": jaxlib.__version__,
         "numpy": np.__version__,

@@ -11,6 +11,8 @@ A poisoned request (``poison``) that changes labels alone is computed like any o
 own is computed in a batch apart, by an executable of its own: it cannot move a bit of an honest gradient, and
 runs without an attacker never compile it.
 
+Where this process has several devices, all of them compute (``lanes``); that changes no bit.
+
 Bits depend on ``model.lanes``, `own_states`, `batch_size`, the device and the number of threads: these
 belong in the run's arithmetic class.
 """
@@ -20,12 +22,12 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 from struct import Struct
 from weakref import WeakValueDictionary
 
 import jax
 import numpy as np
-from jax import Array
 
 from simdfl.crypto.encoding import canonical_float32
 from simdfl.crypto.hashing import sha256
@@ -33,10 +35,13 @@ from simdfl.errors import SimdflError, UserError
 from simdfl.learning import kernels
 from simdfl.learning.data import Dataset
 from simdfl.learning.handles import EngineStats, Evaluation, GradientHandle, Slot
+from simdfl.learning.lanes import Lanes
 from simdfl.learning.model import Model
 from simdfl.learning.poison import Poison, Records
 from simdfl.learning.sampling import batch_indices
+from simdfl.learning.self_test import Trial
 from simdfl.learning.sizes import SizeModel
+from simdfl.learning.states import OwnStates, SharedStates
 from simdfl.store import NOTHING, Nothing
 
 LOSS, SCORE = Struct("<d"), Struct("<dd")
@@ -66,7 +71,7 @@ class GradientEngine:
         Bound on the bytes of remembered gradients, which binds first for large models; touching new memory
         costs as much as a gradient, so a larger memo starts slower.
     states : int
-        Parameter vectors kept; at least twice the peers if every peer has its own.
+        Parameter vectors kept; more than there are peers, if every peer has its own.
     own_states : bool
         False: one executable for K batches at one common state, pending requests grouped by state (all
         peers train one model). True: one executable for K batches at K states (gossip learning), about 30 %
@@ -101,13 +106,12 @@ class GradientEngine:
         self.sizes = sizes or own_sizes(model, batch_size)
         self.stats = EngineStats()
         self.store: Nothing = NOTHING
-        self._capacity = max(1, min(memo, memo_bytes // (4 * model.n_parameters)))
         self._n_states = states
-        self._states: OrderedDict[bytes, Array] = OrderedDict()
+        self._use_devices(jax.local_devices())
+        self._capacity = max(1, min(memo, memo_bytes // (4 * model.n_parameters)))
         self._memo: OrderedDict[Key, Slot] = OrderedDict()
         self._alive: WeakValueDictionary[Key, Slot] = WeakValueDictionary()
         self._pending: list[Slot] = []
-        self._data = jax.device_put(dataset.x_train)
         self._test = jax.device_put(in_pieces(dataset.x_test, dataset.y_test))
 
     def put(self, params: np.ndarray) -> bytes:
@@ -126,9 +130,22 @@ class GradientEngine:
         raw = canonical_float32(params)
         state = sha256(raw)
         if state not in self._states:
-            self._states[state] = jax.device_put(np.frombuffer(raw, dtype="<f4").astype(np.float32))
-        _touch(self._states, state, self._n_states)
+            if isinstance(self._states, OwnStates) and self._states.oldest in self._awaited:
+                self.flush()  # the row is read before it is given away
+            self._states.put(state, np.frombuffer(raw, dtype="<f4").astype(np.float32))
+        self._states.use(state)
         return state
+
+    def _use_devices(self, devices: Sequence[jax.Device]) -> None:
+        self._devices = devices
+        self._awaited: set[int] = set()
+        if self.own_states:
+            self._states: SharedStates | OwnStates = OwnStates(
+                self._n_states, self.model.n_parameters, self.model.lanes, devices
+            )
+        else:
+            self._states = SharedStates(self._n_states, devices)
+        self._lanes = Lanes(self.dataset, self.batch_size, self._states, devices)
 
     def request(
         self, state: bytes, seed: bytes, poison: Poison | None = None, population: np.ndarray | None = None
@@ -171,9 +188,14 @@ class GradientEngine:
         self.stats.flushes += 1
         pending, self._pending = self._pending, []
         missing = [slot for slot in pending if not self._is_restored(slot)]
-        for group in self._groups(missing):
-            for start in range(0, len(group), self.model.lanes):
-                self._compute(group[start : start + self.model.lanes])
+        chunks = (chunk for group in self._groups(missing) for chunk in self._lanes.deal(group, self.model.lanes))
+        while begun := [
+            (slots, self._lanes.launch(self.model, slots, place))
+            for place, slots in islice(chunks, len(self._devices))
+        ]:
+            for slots, (losses, gradients) in begun:
+                self._finish(slots, np.asarray(losses), np.asarray(gradients))
+        self._awaited.clear()
 
     def evaluate(self, params: np.ndarray) -> Evaluation:
         """Return accuracy and loss of parameters (d,) on the test records."""
@@ -202,28 +224,32 @@ class GradientEngine:
         return sum(len(y) * float(kernels.agreement(self.model, params, x, y)) for x, y in pieces) / len(goal[1])
 
     def self_test(self, rng: np.random.Generator) -> str | None:
-        """Check lane independence for this model on this machine; on failure use one lane.
+        """Check on this machine that bits depend neither on the lane nor on the device.
 
-        Call it before the first request. Lane independence of compiled code is an observation, not a
-        promise of the compiler.
+        Call it before the first request.
 
         Returns
         -------
         notice : str or None
-            The sentence to show if the engine fell back to one lane, which changes bits and speed.
+            The sentence to show if the engine fell back to one lane, which changes bits and speed, or to one
+            device.
         """
-        lanes = self.model.lanes
-        params = [jax.device_put(self.model.init(rng)) for _ in range(lanes if self.own_states else 1)] * lanes
-        indices = rng.integers(0, self.dataset.n_train, (lanes, self.batch_size)).astype(np.int32)
-        slots = [Slot(params[i], b"", indices[i], self.dataset.y_train[indices[i]]) for i in range(lanes)]
-        together = self._run(slots)[1]
-        turned = self._run(slots[1:] + slots[:1])[1]
-        alone = self._run(slots[-1:])[1]
-        if np.array_equal(np.roll(together, -1, axis=0), turned) and np.array_equal(alone[0], together[-1]):
-            return None
-        self.model = replace(self.model, lanes=1)
-        name = self.model.name
-        return f"gradients of model {name!r} depend on their lane here: computed one at a time (was {lanes})"
+        given = (self.dataset, self.batch_size, self.own_states, rng)
+        lanes, name, devices, notices = self.model.lanes, self.model.name, self._devices, []
+        trial = Trial(self.model, *given)
+        if not trial.lanes_are_independent(devices[0]):
+            notices.append(
+                f"gradients of model {name!r} depend on their lane here: computed one at a time (was {lanes})"
+            )
+            self.model = replace(self.model, lanes=1)
+            trial = Trial(self.model, *given)
+        if not trial.devices_are_equal(devices):
+            notices.append(
+                f"gradients of model {name!r} depend on the device here: computed on {devices[0]} alone"
+            )
+            devices = devices[:1]
+        self._use_devices(devices)
+        return "; ".join(notices) or None
 
     def _new_slot(self, state: bytes, seed: bytes, poison: Poison | None, population: np.ndarray | None) -> Slot:
         if state not in self._states:
@@ -238,8 +264,10 @@ class GradientEngine:
             right = self.dataset.x_train[indices]
             poisoned, labels = poison.apply(right, labels, self.dataset, seed)
             x = None if poisoned is right else poisoned
-        self._states.move_to_end(state)
-        return Slot(self._states[state], state, indices, labels, x)
+        params = self._states.use(state)
+        if isinstance(params, int):
+            self._awaited.add(params)
+        return Slot(params, state, indices, labels, x)
 
     def _is_restored(self, slot: Slot) -> bool:
         """Fill a slot from the store, if a run before this one had computed it."""
@@ -261,31 +289,7 @@ class GradientEngine:
         given = [slot for slot in pending if slot.x is not None]
         return [*groups.values(), given] if given else list(groups.values())
 
-    def _run(self, slots: list[Slot]) -> tuple[np.ndarray, np.ndarray]:
-        """Return losses (K,) and gradients (K, d) of up to K slots."""
-        indices = np.zeros((self.model.lanes, self.batch_size), dtype=np.int32)
-        labels = np.zeros_like(indices)
-        for lane, slot in enumerate(slots):
-            indices[lane], labels[lane] = slot.indices, slot.labels
-        params = [slot.params for slot in slots]
-        filled = tuple(params + params[:1] * (self.model.lanes - len(slots)))
-        if slots[0].x is not None:
-            losses, gradients = kernels.given_gradients(self.model, filled, self._fill(slots), labels)
-        elif self.own_states:
-            losses, gradients = kernels.own_gradients(self.model, filled, self._data, indices, labels)
-        else:
-            losses, gradients = kernels.shared_gradients(self.model, params[0], self._data, indices, labels)
-        return np.asarray(losses), np.asarray(gradients)
-
-    def _fill(self, slots: list[Slot]) -> np.ndarray:
-        """Return the slots' own records (K, batch, *shape), free lanes zero."""
-        x = np.zeros((self.model.lanes, self.batch_size, *self.dataset.input_shape), dtype=np.float32)
-        for lane, slot in enumerate(slots):
-            x[lane] = slot.x
-        return x
-
-    def _compute(self, slots: list[Slot]) -> None:
-        losses, gradients = self._run(slots)
+    def _finish(self, slots: list[Slot], losses: np.ndarray, gradients: np.ndarray) -> None:
         full = len(slots) == self.model.lanes
         for lane, slot in enumerate(slots):
             # A view of a short batch would keep all K rows alive.

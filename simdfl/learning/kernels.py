@@ -50,13 +50,9 @@ def shared_gradients(
 
 
 @partial(jax.jit, static_argnames="model")
-def own_gradients(
-    model: Model, params: tuple[Array, ...], data: Array, indices: Array, labels: Array
-) -> tuple[Array, Array]:
-    """Compute K gradients, each at its own state: `params` holds K arrays (d,), the rest as above."""
-    pieces = [model.unflatten(flat) for flat in params]
-    stacked = tuple(jnp.stack(same) for same in zip(*pieces))
-    return _lanes(model, stacked, 0, data[indices], labels)
+def own_gradients(model: Model, params: Array, data: Array, indices: Array, labels: Array) -> tuple[Array, Array]:
+    """Compute K gradients, each at its own state, params : (K, d); the rest as above."""
+    return _lanes(model, jax.vmap(model.unflatten)(params), 0, data[indices], labels)
 
 
 @partial(jax.jit, static_argnames="model")

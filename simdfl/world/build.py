@@ -27,6 +27,7 @@ from simdfl.learning.optimisers import make_optimiser
 from simdfl.learning.partition import Shards, partition_dirichlet, partition_iid
 from simdfl.learning.schedules import bind
 from simdfl.learning.sizes import SizeModel
+from simdfl.learning.states import own_rows
 from simdfl.network import Network
 from simdfl.network.strategies import make_gossip
 from simdfl.peers.peer import Messenger, Peer, Seat
@@ -264,7 +265,7 @@ def _make_training(scenario: Scenario, rng: Rng) -> tuple[Training, list[str]]:
     dataset = load_dataset(chosen.name, chosen.params, rng.stream("dataset"), chosen.folder)
     model = _make_model(scenario, dataset.input_shape, dataset.n_classes)
     own_states = scenario.protocol.name in GOSSIP_PROTOCOLS
-    states = max(256, 4 * scenario.peers.count) if own_states else 256
+    states = own_rows(scenario.peers.count) if own_states else 256
     sizes = _make_sizes(scenario, model)
     engine = GradientEngine(model, dataset, section.batch_size, states=states, own_states=own_states, sizes=sizes)
     notice = engine.self_test(rng.stream("self-test"))

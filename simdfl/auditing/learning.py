@@ -80,6 +80,11 @@ def rebuild(published: Published, findings: Findings) -> Learning:
         engine = GradientEngine(model, dataset, int(section["batch_size"]))
     except (KeyError, TypeError, ValueError, AttributeError, UserError) as error:
         raise Unusable(f"manifest.json: the learning cannot be set up again ({str(error)[:240]})") from error
+    if model.n_parameters != published.n_parameters:
+        raise Unusable(
+            f"manifest.json: the declared data and model give a model of {model.n_parameters} parameters here, "
+            f"declared are {published.n_parameters}; are these the data that the peers had?"
+        )
     initial = model.init(rng.stream("initial-weights"))
     root = dataset.merkle_root().hex()
     same = root == published.manifest["dataset_root"]

@@ -103,6 +103,7 @@ def test_the_folder_is_given_or_the_environments_or_in_the_cache(monkeypatch, tm
         (gzip.compress(gzip.decompress(idx(digits(3, 1)[0]))[:-1]), "holds fewer bytes"),
         (gzip.compress(b"\0\0\x08"), "is damaged"),
     ],
+    ids=["no_gzip", "torn", "floats", "labels", "longer", "shorter", "no_header"],
 )
 def test_a_damaged_idx_file_is_one_sentence(raw, sentence):
     with pytest.raises(UserError, match=sentence):

@@ -1,7 +1,7 @@
 """Where things lie that belong to a user's machine and to no run: the cache folder.
 
-The cache folder is ``SIMDFL_CACHE``, else ``simdfl`` under ``XDG_CACHE_HOME``, else ``~/.cache/simdfl``. What lies in
-it may be deleted at any time. Nothing in a run's results depends on it.
+The cache folder is ``SIMDFL_CACHE``, else ``simdfl`` under ``XDG_CACHE_HOME``, else ``~/.cache/simdfl``. What
+lies in it may be deleted at any time. Nothing in a run's results depends on it.
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ def cache_folder(purpose: str) -> Path:
 def use_compilation_cache() -> None:
     """Let JAX keep what it compiles in the cache folder, unless the environment says otherwise.
 
-    ``SIMDFL_COMPILATION_CACHE=off`` switches it off; JAX's own variables, where they are set, come first. Each kind
-    of processor has a folder of its own, since JAX does not tell them apart and instructions change bits. It must be
-    called before jax is imported, since it speaks to jax by the environment, which also reaches child processes.
+    ``SIMDFL_COMPILATION_CACHE=off`` switches it off; JAX's own variables, where they are set, come first. Each
+    kind of processor has a folder of its own, since JAX does not tell them apart and instructions change bits. It
+    must be called before jax is imported, since it speaks to jax by the environment, which also reaches child
+    processes.
     """
     if os.environ.get("SIMDFL_COMPILATION_CACHE", "on") == "off" or "JAX_COMPILATION_CACHE_DIR" in os.environ:
         return

@@ -60,9 +60,7 @@ def test_an_auditor_recomputes_with_its_own_copy(published, tmp_path, monkeypatc
 
 def test_another_text_is_found_out_and_none_is_said(published, tmp_path, monkeypatch):
     monkeypatch.setenv("SIMDFL_DATA", str(write_text(tmp_path / "other", "the brown quick fox. ")))
-    found = audit(published, 1).findings.first()
-    assert found is not None
-    assert found[0].name == "dataset"
+    assert audit(published, 1).findings.checks["dataset"].failed == 1
     monkeypatch.setenv("SIMDFL_DATA", str(write_text(tmp_path / "alphabet", "the quick brown cat. ")))
     assert "give a model of 1208 parameters here, declared are 1224" in str(audit(published, 1).unusable)
     monkeypatch.setenv("SIMDFL_DATA", str(tmp_path))

@@ -17,7 +17,7 @@ name: small
 protocol: {{name: {protocol}, steps: 3}}
 peers: {{count: 10}}
 topology: {{name: complete}}
-adversaries: [{{name: noisy_data, count: 2}}]
+adversaries: {liars}
 beacon: {{group: ideal}}
 learning:
   dataset: {{name: synthetic, params: {{n_train: 100, n_test: 30}}}}
@@ -45,11 +45,14 @@ def table() -> dict[str, object]:
     return {"devices": len(whole.sharding.device_set), "shape": whole.shape, "heights": heights}
 
 
-def report(protocol: str, model: str, lanes: int) -> dict[str, object]:
+LIARS = "[{name: noisy_data, count: 2}]"
+
+
+def report(protocol: str, model: str, lanes: int, liars: str) -> dict[str, object]:
     """Return the table and the run's digest."""
-    world = build(loads(RUN.format(protocol=protocol, model=model, lanes=lanes), "small").scenario)
+    world = build(loads(RUN.format(protocol=protocol, model=model, lanes=lanes, liars=liars), "small").scenario)
     return {"table": table(), "digest": world.run().trace_digest, "notices": world.notices}
 
 
 if __name__ == "__main__":
-    print(json.dumps(report(sys.argv[1], sys.argv[2], int(sys.argv[3]))))
+    print(json.dumps(report(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4])))

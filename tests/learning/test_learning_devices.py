@@ -11,7 +11,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from many_devices import report
+from many_devices import LIARS, report
 
 from simdfl.learning.data import make_synthetic
 from simdfl.learning.gradients import GradientEngine
@@ -30,21 +30,28 @@ SLOW = pytest.mark.slow
 
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="forces eight devices of the host")
 @pytest.mark.parametrize(
-    "protocol, model, lanes",
+    "protocol, model, lanes, liars",
     [
-        ("gossip_sgd", "logistic", 2),
-        pytest.param("gossip_sgd", "mlp", 1, marks=SLOW),
-        pytest.param("async_gossip", "mlp", 4, marks=SLOW),
-        pytest.param("verified", "mlp", 4, marks=SLOW),
-        pytest.param("all_reduce", "logistic", 2, marks=SLOW),
+        ("gossip_sgd", "logistic", 2, "[]"),
+        pytest.param("gossip_sgd", "mlp", 1, LIARS, marks=SLOW),
+        pytest.param("async_gossip", "mlp", 4, LIARS, marks=SLOW),
+        pytest.param("verified", "mlp", 4, LIARS, marks=SLOW),
+        pytest.param("all_reduce", "logistic", 2, LIARS, marks=SLOW),
     ],
 )
-def test_eight_devices_give_the_bits_of_one(protocol, model, lanes):
+def test_eight_devices_give_the_bits_of_one(protocol, model, lanes, liars):
     environment = os.environ | {"XLA_FLAGS": FLAG, "PYTHONPATH": str(ROOT)}
-    script = [sys.executable, str(Path(__file__).with_name("many_devices.py")), protocol, model, str(lanes)]
+    script = [
+        sys.executable,
+        str(Path(__file__).with_name("many_devices.py")),
+        protocol,
+        model,
+        str(lanes),
+        liars,
+    ]
     done = subprocess.run(script, env=environment, capture_output=True, text=True, check=False, timeout=900)
     assert done.returncode == 0, done.stderr
-    eight, one = json.loads(done.stdout), json.loads(json.dumps(report(protocol, model, lanes)))
+    eight, one = json.loads(done.stdout), json.loads(json.dumps(report(protocol, model, lanes, liars)))
     assert eight.pop("table") == {"devices": 8, "shape": [16, 5], "heights": [2]}
     assert one.pop("table") == {"devices": 1, "shape": [11, 5], "heights": [11]}
     assert eight == one

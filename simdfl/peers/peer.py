@@ -107,7 +107,7 @@ class Peer(Actor):
 
     def gradient_s(self, engine: GradientEngine) -> float:
         """Return the simulated duration of one gradient of this peer."""
-        return self.slowness * self.device.work_s(engine.sizes.gradient_flops)
+        return self.slowness * self.device.gradient_s(engine.sizes.gradient_flops, engine.model.precision)
 
     def compute_gradient(self, engine: GradientEngine, turn: Turn) -> Life:
         """Spend the time that the own gradient takes, as long as the behaviour makes it."""

@@ -180,7 +180,7 @@ class GossipPeer(Peer):
 
     def compute(self, step: int) -> Life:
         """Compute the gradient at the own model, and the optimiser's step along it, together with the others'."""
-        gradient = self.job.training.request(self.state.handle, self.job.batch_seed(step, self.index))
+        gradient = self.job.ask(self.index, step)
         self._asked = step, gradient, self.job.local_steps.request(gradient, self.state.opt_state)
         yield from self.compute_gradient(self.job.training.engine, self.turn(step))
 

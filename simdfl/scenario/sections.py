@@ -33,6 +33,12 @@ from simdfl.scenario.fields import (
 )
 
 
+def _without(written: dict[str, Any], section: Section, keys: tuple[str, ...]) -> dict[str, Any]:
+    """Return what is written of a section without those of the keys that have their default."""
+    ordinary = {key for key in keys if getattr(section, key) == type(section).model_fields[key].default}
+    return {key: value for key, value in written.items() if key not in ordinary}
+
+
 class RuleConfig(Section):
     """An aggregation rule of the baselines that let one choose, or a pre-aggregator and what follows it."""
 
@@ -280,6 +286,15 @@ class DatasetConfig(Section):
 
     name: ShelfName = Field(default="digits", description="Dataset, a name on the shelf.")
     params: Params = Field(default_factory=dict, description=PARAMS)
+    folder: Folder | None = Field(
+        default=None,
+        description="Folder of the data files; null: the environment's SIMDFL_DATA, else the cache folder.",
+    )
+
+    @model_serializer(mode="wrap")
+    def _omit_nothing(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Write no folder where none is given, so that data without files keep their digest."""
+        return _without(handler(self), self, ("folder",))
 
 
 class ModelConfig(Section):
@@ -333,6 +348,10 @@ class Learning(Section):
     optimiser: OptimiserConfig = Field(default_factory=OptimiserConfig, description="The optimiser.")
     evaluate_every: Count = Field(default=10, description="Steps between evaluations on the test records.")
     lanes: Lanes | None = Field(default=None, description="Gradients computed together; null: the model's.")
+    precision: Literal["float32", "bfloat16"] = Field(
+        default="float32",
+        description="What gradients are computed in; parameters, loss and the gradient itself stay float32.",
+    )
     nominal_parameters: Nominal | None = Field(
         default=None,
         description="Parameters that sizes and durations are those of (a cost profile); null: the model's own.",
@@ -349,11 +368,9 @@ class Learning(Section):
         return self
 
     @model_serializer(mode="wrap")
-    def _omit_nominal(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Write no nominal sizes where there are none, so that an ordinary run keeps its digest."""
-        written: dict[str, Any] = handler(self)
-        omitted = [k for k in ("nominal_parameters", "nominal_flops") if getattr(self, k) is None]
-        return {key: value for key, value in written.items() if key not in omitted}
+    def _omit_ordinary(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Write neither nominal sizes nor a precision where they are ordinary: such a run keeps its digest."""
+        return _without(handler(self), self, ("nominal_parameters", "nominal_flops", "precision"))
 
 
 class Beacon(Section):

@@ -18,6 +18,9 @@ os.environ.setdefault("NPROC", "1")
 # aggregation rules. Read when numpy is first imported.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+# What XLA has compiled is kept between processes; it is the same code, so no bit changes. Read as NPROC is.
+import_module("simdfl.folders").use_compilation_cache()
+
 __version__ = "0.1.0"
 
 

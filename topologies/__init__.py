@@ -42,7 +42,7 @@ from topologies.regions import (
     load_shares,
     spread_shares,
 )
-from topologies.regular import complete, ring, star, torus
+from topologies.regular import complete, exponential, ring, star, torus
 
 __all__ = [
     "BANDWIDTHS",
@@ -71,6 +71,7 @@ TOPOLOGIES: dict[str, Callable[..., nx.Graph]] = {
     "torus": torus,
     "complete": complete,
     "star": star,
+    "exponential": exponential,
     "random_regular": random_regular,
     "erdos_renyi": erdos_renyi,
     "watts_strogatz": watts_strogatz,
@@ -80,7 +81,7 @@ TOPOLOGIES: dict[str, Callable[..., nx.Graph]] = {
     "from_file": from_file,
 }
 
-FIXED = frozenset({"ring", "torus", "complete", "star", "from_file"})
+FIXED = frozenset({"ring", "torus", "complete", "star", "exponential", "from_file"})
 MAX_DRAWS = 100
 
 

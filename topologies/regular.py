@@ -40,3 +40,21 @@ def star(n: int, rng: np.random.Generator) -> nx.Graph:
     """Return peer 0 linked to all others: one Byzantine hub cuts everybody off."""
     require(n >= 2, f"star: needs n >= 2, got n={n}")
     return nx.star_graph(n - 1)
+
+
+def exponential(n: int, rng: np.random.Generator) -> nx.Graph:
+    """Return links from every peer to those 1, 2, 4, … places on around a circle: few links, a fast mixing.
+
+    References
+    ----------
+    Assran, Loizou, Ballas, Rabbat, "Stochastic gradient push for distributed deep learning", ICML 2019,
+    appendix A.
+    Ying, Yuan, Chen, Hu, Pan, Yin, "Exponential graph is provably efficient for decentralized deep training",
+    NeurIPS 2021.
+    """
+    require(n >= 2, f"exponential: needs n >= 2, got n={n}")
+    hops = [1 << k for k in range((n - 1).bit_length())]
+    graph: nx.Graph = nx.Graph()
+    graph.add_nodes_from(range(n))
+    graph.add_edges_from((peer, (peer + hop) % n) for peer in range(n) for hop in hops if hop % n)
+    return graph

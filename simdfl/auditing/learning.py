@@ -16,9 +16,12 @@ from simdfl.auditing.parts import state_digest
 from simdfl.auditing.published import Published
 from simdfl.auditing.weights import checkpoint_names, read_state
 from simdfl.errors import CryptoError, UserError
-from simdfl.learning.data import DATASETS, Dataset
+from simdfl.learning.data import Dataset
+from simdfl.learning.datasets import load_dataset
 from simdfl.learning.gradients import GradientEngine
-from simdfl.learning.models import MODELS, Model
+from simdfl.learning.lanes import arithmetic_flags
+from simdfl.learning.model import PRECISIONS, Model
+from simdfl.learning.models import MODELS
 from simdfl.learning.optimisers import Optimiser, make_optimiser
 from simdfl.rng import Rng
 
@@ -33,7 +36,7 @@ def environment() -> dict[str, str]:
         "device": jax.devices()[0].device_kind,
         "machine": platform.machine(),
         "threads": os.environ.get("NPROC", ""),
-        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+        "xla_flags": arithmetic_flags(),
         "jax": jax.__version__,
         "jaxlib": jaxlib.__version__,
         "numpy": np.__version__,
@@ -71,12 +74,17 @@ def rebuild(published: Published, findings: Findings) -> Learning:
     try:
         rng = Rng(int(configuration["seed"]))
         section = configuration["learning"]
-        dataset = _dataset(section["dataset"], rng)
+        dataset = load_dataset(section["dataset"]["name"], section["dataset"]["params"], rng.stream("dataset"))
         model = _model(section, dataset, int(published.manifest["arithmetic"]["lanes"]))
         optimiser = _optimiser(section["optimiser"], int(configuration["protocol"]["steps"]))
         engine = GradientEngine(model, dataset, int(section["batch_size"]))
     except (KeyError, TypeError, ValueError, AttributeError, UserError) as error:
-        raise Unusable(f"manifest.json: the learning cannot be set up again ({str(error)[:120]})") from error
+        raise Unusable(f"manifest.json: the learning cannot be set up again ({str(error)[:240]})") from error
+    if model.n_parameters != published.n_parameters:
+        raise Unusable(
+            f"manifest.json: the declared data and model give a model of {model.n_parameters} parameters here, "
+            f"declared are {published.n_parameters}; are these the data that the peers had?"
+        )
     initial = model.init(rng.stream("initial-weights"))
     root = dataset.merkle_root().hex()
     same = root == published.manifest["dataset_root"]
@@ -87,16 +95,15 @@ def rebuild(published: Published, findings: Findings) -> Learning:
     return Learning(engine, optimiser, initial)
 
 
-def _dataset(section: dict[str, Any], rng: Rng) -> Dataset:
-    return DATASETS[section["name"]](rng.stream("dataset"), **section["params"])
-
-
 def _model(section: dict[str, Any], dataset: Dataset, lanes: int) -> Model:
     params = {key: value for key, value in section["model"]["params"].items() if key != "lanes"}
     model = MODELS[section["model"]["name"]](dataset.input_shape, dataset.n_classes, **params)
     if not 1 <= lanes <= 4096:
         raise ValueError(f"{lanes} lanes")
-    return replace(model, lanes=lanes)
+    precision = section.get("precision", "float32")
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision {precision!r}")
+    return replace(model, lanes=lanes, precision=precision)
 
 
 def _optimiser(section: dict[str, Any], steps: int) -> Optimiser:

@@ -1,3 +1,3 @@
 """The figures, each from one command: ``python -m simdfl.figures beacon_bias``."""
 
-NAMES = ("beacon_bias", "ban_times", "defences", "sum_check")
+NAMES = ("beacon_bias", "ban_times", "defences", "sum_check", "network_truth")

@@ -82,12 +82,12 @@ class Inbox:
         """Store what was kept back: it wakes and calls nobody."""
         if self._backlog is None:
             return
-        last: tuple[str, int] | None = None
-        slot: dict[int, Any] = {}
+        topic: str | None = None
+        step, slot = 0, dict[int, Any]()
         for message in self._backlog.pull():
-            if last is None or message.step != last[1] or message.topic != last[0]:
-                last = (message.topic, message.step)
-                slot = self._slots.setdefault(last, {})
+            if message.step != step or message.topic != topic:
+                topic, step = message.topic, message.step
+                slot = self._slots.setdefault((topic, step), {})
             slot.setdefault(message.sender, message)
 
     def _watch(self, key: Slot) -> None:
@@ -150,7 +150,7 @@ class Inbox:
     @staticmethod
     def _collected(slot: dict[int, Any], wait: _Wait, complete: bool) -> Collected:
         chosen = slot if wait.senders is None else {s: m for s, m in slot.items() if s in wait.senders}
-        return Collected(dict(sorted(chosen.items())), complete)
+        return Collected({sender: chosen[sender] for sender in sorted(chosen)}, complete)
 
     def collect(
         self,

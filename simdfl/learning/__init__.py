@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from simdfl.learning.data import DATASETS, Dataset
+from simdfl.learning.data import Dataset
+from simdfl.learning.datasets import DATASETS, load_dataset
 from simdfl.learning.devices import DEVICES, DeviceProfile
 from simdfl.learning.gradients import GradientEngine, TrainingDivergedError
 from simdfl.learning.handles import EngineStats, Evaluation, GradientHandle
-from simdfl.learning.models import MODELS, Model
+from simdfl.learning.model import Model
+from simdfl.learning.models import MODELS
 from simdfl.learning.optimisers import OPTIMISERS, Optimiser, make_optimiser
 from simdfl.learning.sampling import batch_indices
 
@@ -25,5 +27,6 @@ __all__ = [
     "Optimiser",
     "TrainingDivergedError",
     "batch_indices",
+    "load_dataset",
     "make_optimiser",
 ]

@@ -7,7 +7,6 @@ shards; a peer that lies about its data does so through a poison (``poison``).
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -34,6 +33,8 @@ class Dataset:
     x_test : (n_test, *shape) float32
     y_test : (n_test,) int32
     n_classes : int
+    is_text : bool
+        Whether a record is a row of tokens and its label the token that follows (``texts``).
     """
 
     name: str
@@ -42,6 +43,7 @@ class Dataset:
     x_test: np.ndarray
     y_test: np.ndarray
     n_classes: int
+    is_text: bool = False
 
     def __post_init__(self) -> None:
         for array in (self.x_train, self.y_train, self.x_test, self.y_test):
@@ -78,6 +80,21 @@ def _leaves(split: bytes, x: np.ndarray, y: np.ndarray) -> list[bytes]:
 def record_leaf(split: bytes, record: np.ndarray, label: int) -> bytes:
     """Return the Merkle leaf of one record: its split, its label in 4 bytes, its canonical float32 bytes."""
     return split + int(label).to_bytes(4, "little") + canonical_float32(record)
+
+
+def choose(rng: np.random.Generator, n_records: int, count: int | None, where: str) -> np.ndarray:
+    """Return the indices of `count` records drawn without replacement, ascending, or of all.
+
+    Raises
+    ------
+    UserError
+        If there are not so many; `where` is the key path that the sentence begins with.
+    """
+    if count is None:
+        return np.arange(n_records)
+    if not 1 <= count <= n_records:
+        raise UserError(f"{where}: must be 1 to the {n_records} records that there are, got {count}")
+    return np.sort(rng.permutation(n_records)[:count])
 
 
 def load_digits(rng: np.random.Generator, *, test_fraction: float = 1 / 3) -> Dataset:
@@ -152,6 +169,3 @@ def make_synthetic(
     y = rng.integers(0, n_classes, n_train + n_test).astype(np.int32)
     x = (centres[y] + rng.standard_normal((len(y), dim))).astype(np.float32)
     return Dataset("synthetic", x[:n_train], y[:n_train], x[n_train:], y[n_train:], n_classes)
-
-
-DATASETS: dict[str, Callable[..., Dataset]] = {"digits": load_digits, "synthetic": make_synthetic}

@@ -11,6 +11,8 @@ A poisoned request (``poison``) that changes labels alone is computed like any o
 own is computed in a batch apart, by an executable of its own: it cannot move a bit of an honest gradient, and
 runs without an attacker never compile it.
 
+Where this process has several devices, all of them compute (``lanes``); that changes no bit.
+
 Bits depend on ``model.lanes``, `own_states`, `batch_size`, the device and the number of threads: these
 belong in the run's arithmetic class.
 """
@@ -20,11 +22,12 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 from struct import Struct
+from weakref import WeakValueDictionary
 
 import jax
 import numpy as np
-from jax import Array
 
 from simdfl.crypto.encoding import canonical_float32
 from simdfl.crypto.hashing import sha256
@@ -32,13 +35,18 @@ from simdfl.errors import SimdflError, UserError
 from simdfl.learning import kernels
 from simdfl.learning.data import Dataset
 from simdfl.learning.handles import EngineStats, Evaluation, GradientHandle, Slot
-from simdfl.learning.models import Model
+from simdfl.learning.lanes import Lanes
+from simdfl.learning.model import Model
 from simdfl.learning.poison import Poison, Records
 from simdfl.learning.sampling import batch_indices
+from simdfl.learning.self_test import Trial
 from simdfl.learning.sizes import SizeModel
+from simdfl.learning.states import OwnStates, SharedStates
 from simdfl.store import NOTHING, Nothing
 
 LOSS, SCORE = Struct("<d"), Struct("<dd")
+SCORED_TOGETHER = 1024
+"""Records that are evaluated in one call at most: it bounds the memory of a deep model's activations."""
 
 Key = tuple[bytes, bytes, Poison | None]
 
@@ -58,12 +66,12 @@ class GradientEngine:
     batch_size : int
         Records per gradient.
     memo : int
-        Gradients remembered at most; handles keep theirs alive in any case.
+        Gradients remembered at most, beside those that a handle keeps alive.
     memo_bytes : int
         Bound on the bytes of remembered gradients, which binds first for large models; touching new memory
         costs as much as a gradient, so a larger memo starts slower.
     states : int
-        Parameter vectors kept; at least twice the peers if every peer has its own.
+        Parameter vectors kept; more than there are peers, if every peer has its own.
     own_states : bool
         False: one executable for K batches at one common state, pending requests grouped by state (all
         peers train one model). True: one executable for K batches at K states (gossip learning), about 30 %
@@ -98,13 +106,13 @@ class GradientEngine:
         self.sizes = sizes or own_sizes(model, batch_size)
         self.stats = EngineStats()
         self.store: Nothing = NOTHING
-        self._capacity = max(1, min(memo, memo_bytes // (4 * model.n_parameters)))
         self._n_states = states
-        self._states: OrderedDict[bytes, Array] = OrderedDict()
+        self._use_devices(jax.local_devices())
+        self._capacity = max(1, min(memo, memo_bytes // (4 * model.n_parameters)))
         self._memo: OrderedDict[Key, Slot] = OrderedDict()
+        self._alive: WeakValueDictionary[Key, Slot] = WeakValueDictionary()
         self._pending: list[Slot] = []
-        self._data = jax.device_put(dataset.x_train)
-        self._test = jax.device_put((dataset.x_test, dataset.y_test))
+        self._test = jax.device_put(in_pieces(dataset.x_test, dataset.y_test))
 
     def put(self, params: np.ndarray) -> bytes:
         """Register parameters (d,) and return their digest, SHA-256 of their canonical float32 bytes.
@@ -122,9 +130,22 @@ class GradientEngine:
         raw = canonical_float32(params)
         state = sha256(raw)
         if state not in self._states:
-            self._states[state] = jax.device_put(np.frombuffer(raw, dtype="<f4").astype(np.float32))
-        _touch(self._states, state, self._n_states)
+            if isinstance(self._states, OwnStates) and self._states.oldest in self._awaited:
+                self.flush()  # the row is read before it is given away
+            self._states.put(state, np.frombuffer(raw, dtype="<f4").astype(np.float32))
+        self._states.use(state)
         return state
+
+    def _use_devices(self, devices: Sequence[jax.Device]) -> None:
+        self._devices = devices
+        self._awaited: set[int] = set()
+        if self.own_states:
+            self._states: SharedStates | OwnStates = OwnStates(
+                self._n_states, self.model.n_parameters, self.model.lanes, devices
+            )
+        else:
+            self._states = SharedStates(self._n_states, devices)
+        self._lanes = Lanes(self.dataset, self.batch_size, self._states, devices)
 
     def request(
         self, state: bytes, seed: bytes, poison: Poison | None = None, population: np.ndarray | None = None
@@ -150,12 +171,13 @@ class GradientEngine:
         """
         self.stats.requested += 1
         key = (state, seed, poison)
-        slot = self._memo.get(key)
+        slot = self._alive.get(key)
         if slot is not None:
             self.stats.served_from_memo += 1
         else:
-            slot = self._memo[key] = self._new_slot(state, seed, poison, population)
+            slot = self._alive[key] = self._new_slot(state, seed, poison, population)
             self._pending.append(slot)
+        self._memo[key] = slot
         _touch(self._memo, key, self._capacity)
         return GradientHandle(self.flush, slot)
 
@@ -166,16 +188,25 @@ class GradientEngine:
         self.stats.flushes += 1
         pending, self._pending = self._pending, []
         missing = [slot for slot in pending if not self._is_restored(slot)]
-        for group in self._groups(missing):
-            for start in range(0, len(group), self.model.lanes):
-                self._compute(group[start : start + self.model.lanes])
+        chunks = (chunk for group in self._groups(missing) for chunk in self._lanes.deal(group, self.model.lanes))
+        while begun := [
+            (slots, self._lanes.launch(self.model, slots, place))
+            for place, slots in islice(chunks, len(self._devices))
+        ]:
+            for slots, (losses, gradients) in begun:
+                self._finish(slots, np.asarray(losses), np.asarray(gradients))
+        self._awaited.clear()
 
     def evaluate(self, params: np.ndarray) -> Evaluation:
         """Return accuracy and loss of parameters (d,) on the test records."""
 
         def score() -> bytes:
-            accuracy, loss = kernels.score(self.model, params, *self._test)
-            return SCORE.pack(float(accuracy), float(loss))
+            shares = [len(y) / len(self.dataset.y_test) for _, y in self._test]
+            scores = [kernels.score(self.model, params, x, y) for x, y in self._test]
+            return SCORE.pack(
+                sum(share * float(accuracy) for share, (accuracy, _) in zip(shares, scores)),
+                sum(share * float(loss) for share, (_, loss) in zip(shares, scores)),
+            )
 
         return Evaluation(*SCORE.unpack(self.store.get("evaluation", [params.tobytes()], score)))
 
@@ -187,32 +218,38 @@ class GradientEngine:
 
     def success(self, params: np.ndarray, goal: Records) -> float:
         """Return the share of an attacker's records that parameters (d,) label as it wishes; NaN of none."""
-        x, wanted = goal
-        return float(kernels.score(self.model, params, x, wanted)[0]) if len(wanted) else float("nan")
+        if not len(goal[1]):
+            return float("nan")
+        pieces = in_pieces(*goal)
+        return sum(len(y) * float(kernels.agreement(self.model, params, x, y)) for x, y in pieces) / len(goal[1])
 
     def self_test(self, rng: np.random.Generator) -> str | None:
-        """Check lane independence for this model on this machine; on failure use one lane.
+        """Check on this machine that bits depend neither on the lane nor on the device.
 
-        Call it before the first request. Lane independence of compiled code is an observation, not a
-        promise of the compiler.
+        Call it before the first request.
 
         Returns
         -------
         notice : str or None
-            The sentence to show if the engine fell back to one lane, which changes bits and speed.
+            The sentence to show if the engine fell back to one lane, which changes bits and speed, or to one
+            device.
         """
-        lanes = self.model.lanes
-        params = [jax.device_put(self.model.init(rng)) for _ in range(lanes if self.own_states else 1)] * lanes
-        indices = rng.integers(0, self.dataset.n_train, (lanes, self.batch_size)).astype(np.int32)
-        slots = [Slot(params[i], b"", indices[i], self.dataset.y_train[indices[i]]) for i in range(lanes)]
-        together = self._run(slots)[1]
-        turned = self._run(slots[1:] + slots[:1])[1]
-        alone = self._run(slots[-1:])[1]
-        if np.array_equal(np.roll(together, -1, axis=0), turned) and np.array_equal(alone[0], together[-1]):
-            return None
-        self.model = replace(self.model, lanes=1)
-        name = self.model.name
-        return f"gradients of model {name!r} depend on their lane here: computed one at a time (was {lanes})"
+        given = (self.dataset, self.batch_size, self.own_states, rng)
+        lanes, name, devices, notices = self.model.lanes, self.model.name, self._devices, []
+        trial = Trial(self.model, *given)
+        if not trial.lanes_are_independent(devices[0]):
+            notices.append(
+                f"gradients of model {name!r} depend on their lane here: computed one at a time (was {lanes})"
+            )
+            self.model = replace(self.model, lanes=1)
+            trial = Trial(self.model, *given)
+        if not trial.devices_are_equal(devices):
+            notices.append(
+                f"gradients of model {name!r} depend on the device here: computed on {devices[0]} alone"
+            )
+            devices = devices[:1]
+        self._use_devices(devices)
+        return "; ".join(notices) or None
 
     def _new_slot(self, state: bytes, seed: bytes, poison: Poison | None, population: np.ndarray | None) -> Slot:
         if state not in self._states:
@@ -227,8 +264,10 @@ class GradientEngine:
             right = self.dataset.x_train[indices]
             poisoned, labels = poison.apply(right, labels, self.dataset, seed)
             x = None if poisoned is right else poisoned
-        self._states.move_to_end(state)
-        return Slot(self._states[state], state, indices, labels, x)
+        params = self._states.use(state)
+        if isinstance(params, int):
+            self._awaited.add(params)
+        return Slot(params, state, indices, labels, x)
 
     def _is_restored(self, slot: Slot) -> bool:
         """Fill a slot from the store, if a run before this one had computed it."""
@@ -250,31 +289,7 @@ class GradientEngine:
         given = [slot for slot in pending if slot.x is not None]
         return [*groups.values(), given] if given else list(groups.values())
 
-    def _run(self, slots: list[Slot]) -> tuple[np.ndarray, np.ndarray]:
-        """Return losses (K,) and gradients (K, d) of up to K slots."""
-        indices = np.zeros((self.model.lanes, self.batch_size), dtype=np.int32)
-        labels = np.zeros_like(indices)
-        for lane, slot in enumerate(slots):
-            indices[lane], labels[lane] = slot.indices, slot.labels
-        params = [slot.params for slot in slots]
-        filled = tuple(params + params[:1] * (self.model.lanes - len(slots)))
-        if slots[0].x is not None:
-            losses, gradients = kernels.given_gradients(self.model, filled, self._fill(slots), labels)
-        elif self.own_states:
-            losses, gradients = kernels.own_gradients(self.model, filled, self._data, indices, labels)
-        else:
-            losses, gradients = kernels.shared_gradients(self.model, params[0], self._data, indices, labels)
-        return np.asarray(losses), np.asarray(gradients)
-
-    def _fill(self, slots: list[Slot]) -> np.ndarray:
-        """Return the slots' own records (K, batch, *shape), free lanes zero."""
-        x = np.zeros((self.model.lanes, self.batch_size, *self.dataset.input_shape), dtype=np.float32)
-        for lane, slot in enumerate(slots):
-            x[lane] = slot.x
-        return x
-
-    def _compute(self, slots: list[Slot]) -> None:
-        losses, gradients = self._run(slots)
+    def _finish(self, slots: list[Slot], losses: np.ndarray, gradients: np.ndarray) -> None:
         full = len(slots) == self.model.lanes
         for lane, slot in enumerate(slots):
             # A view of a short batch would keep all K rows alive.
@@ -304,6 +319,13 @@ def nominal_sizes(
     return SizeModel(d, parameters, flops * batch_size)
 
 
+def in_pieces(x: np.ndarray, y: np.ndarray) -> list[Records]:
+    """Split records x : (n, *shape), y : (n,) into pieces that are evaluated in one call."""
+    return [
+        (x[at : at + SCORED_TOGETHER], y[at : at + SCORED_TOGETHER]) for at in range(0, len(y), SCORED_TOGETHER)
+    ]
+
+
 def _touch(cache: OrderedDict, key: object, capacity: int) -> None:
     """Mark `key` as the most recently used and drop the oldest beyond `capacity`."""
     cache.move_to_end(key)
@@ -319,6 +341,11 @@ def _check(model: Model, dataset: Dataset, batch_size: int, memo: int, states: i
     if model.input_shape != dataset.input_shape:
         raise UserError(
             f"model: input shape {model.input_shape} is not that of {dataset.name!r}, {dataset.input_shape}"
+        )
+    if model.reads_text != dataset.is_text:
+        kind, cure = ("text", "'transformer'") if dataset.is_text else ("no text", "'mlp' or 'cnn'")
+        raise UserError(
+            f"model: {model.name!r} cannot read {dataset.name!r}, which is {kind}; use a model such as {cure}"
         )
     if min(batch_size, memo, states) < 1:
         raise UserError(

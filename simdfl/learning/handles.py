@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from jax import Array
+
+from simdfl.learning.states import Vector
 
 
 @dataclass
@@ -29,12 +30,12 @@ class Evaluation:
 
 @dataclass(eq=False)
 class Slot:
-    """One gradient, asked for or computed; it holds its state until then, whatever the caches drop.
+    """One gradient, asked for or computed; it holds its vector, or the number of its row, until then.
 
     ``x`` are records (batch, *shape) of its own, in place of those at ``indices``.
     """
 
-    params: Array | None
+    params: Vector | int | None
     state: bytes
     indices: np.ndarray
     labels: np.ndarray

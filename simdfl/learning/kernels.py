@@ -14,13 +14,16 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from simdfl.learning.models import Model
+from simdfl.learning.model import Model
 
 
 def cross_entropy(model: Model, pieces: tuple[Array, ...], x: Array, y: Array) -> Array:
-    """Return the mean negative log-likelihood of labels y : (batch,) as a scalar."""
-    logits = model.apply_pieces(pieces, x)
-    return -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(logits), y[:, None], axis=1))
+    """Return the mean negative log-likelihood of what should follow, of labels y : (batch,) in most models."""
+    return _mean_loss(model.apply_pieces(pieces, x), model.targets(x, y))
+
+
+def _mean_loss(logits: Array, wanted: Array) -> Array:
+    return -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(logits), wanted[..., None], axis=-1))
 
 
 @partial(jax.jit, static_argnames="model")
@@ -47,13 +50,9 @@ def shared_gradients(
 
 
 @partial(jax.jit, static_argnames="model")
-def own_gradients(
-    model: Model, params: tuple[Array, ...], data: Array, indices: Array, labels: Array
-) -> tuple[Array, Array]:
-    """Compute K gradients, each at its own state: `params` holds K arrays (d,), the rest as above."""
-    pieces = [model.unflatten(flat) for flat in params]
-    stacked = tuple(jnp.stack(same) for same in zip(*pieces))
-    return _lanes(model, stacked, 0, data[indices], labels)
+def own_gradients(model: Model, params: Array, data: Array, indices: Array, labels: Array) -> tuple[Array, Array]:
+    """Compute K gradients, each at its own state, params : (K, d); the rest as above."""
+    return _lanes(model, jax.vmap(model.unflatten)(params), 0, data[indices], labels)
 
 
 @partial(jax.jit, static_argnames="model")
@@ -78,6 +77,11 @@ def _lanes(model: Model, pieces: tuple[Array, ...], axis: int | None, x: Array, 
 @partial(jax.jit, static_argnames="model")
 def score(model: Model, params: Array, x: Array, y: Array) -> tuple[Array, Array]:
     """Return accuracy and mean loss of params (d,) on records x : (n, *shape), y : (n,)."""
-    logits = model.apply(params, x)
-    loss = -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(logits), y[:, None], axis=1))
-    return jnp.mean(jnp.argmax(logits, axis=1) == y), loss
+    logits, wanted = model.apply(params, x), model.targets(x, y)
+    return jnp.mean(jnp.argmax(logits, axis=-1) == wanted), _mean_loss(logits, wanted)
+
+
+@partial(jax.jit, static_argnames="model")
+def agreement(model: Model, params: Array, x: Array, y: Array) -> Array:
+    """Return the share of records x : (n, *shape) for which params (d,) name the label y : (n,)."""
+    return jnp.mean(jnp.argmax(model.at_label(model.apply(params, x)), axis=-1) == y)

@@ -1,9 +1,7 @@
-"""Models as pure functions of one flat float32 vector.
+"""The shelf of models, and those that are a chain of dense and convolutional layers.
 
-Peers exchange, hash and aggregate flat vectors, so that a model here *is* a map from a flat vector to
-logits. Order of the vector: layer by layer in the order of the forward pass, in each layer the weight in
-C order, then the bias. Left out on purpose: batch normalisation (running state is no function of the
-batch seed) and dropout (a second source of randomness).
+Order of their flat vector: layer by layer in the order of the forward pass, in each layer the weight in
+C order, then the bias. The larger ones have modules of their own: ``resnet`` and ``transformer``.
 """
 
 from __future__ import annotations
@@ -20,6 +18,9 @@ from jax import Array
 
 from simdfl.errors import UserError, unknown_name
 from simdfl.learning.layers import POOL, Conv, Dense, Layer, draw_he, pool
+from simdfl.learning.model import Model, require_positive
+from simdfl.learning.resnet import resnet18
+from simdfl.learning.transformer import transformer
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "relu": jax.nn.relu,
@@ -27,37 +28,21 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "gelu": jax.nn.gelu,
 }
 
-# A backward pass costs about two forward passes: one for the inputs, one for the weights.
-FORWARD_BACKWARD = 3.0
-
 
 @dataclass(frozen=True)
-class Model:
-    """A classifier over flat parameters.
+class Chain(Model):
+    """Layers one after another.
 
     Parameters
     ----------
-    name : str
-        Name on the shelf.
-    input_shape : tuple of int
-        Shape of one sample.
-    n_classes : int
-        Number of classes.
     layers : tuple of Layer
         Layers in the order of the forward pass.
     activation : str
         Name in ``ACTIVATIONS``, applied after every layer but the last.
-    lanes : int
-        How many gradients one call computes together. It changes bits, so it is part of the model's
-        configuration and of a run's manifest.
     """
 
-    name: str
-    input_shape: tuple[int, ...]
-    n_classes: int
     layers: tuple[Layer, ...]
     activation: str
-    lanes: int
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
@@ -65,14 +50,9 @@ class Model:
         return tuple(shape for layer in self.layers for shape in layer.shapes)
 
     @property
-    def n_parameters(self) -> int:
-        """Return the length d of the flat vector."""
-        return sum(math.prod(shape) for shape in self.shapes)
-
-    @property
-    def flops_per_sample(self) -> float:
-        """Return the operations of one sample's gradient: three times those of its forward pass."""
-        return FORWARD_BACKWARD * sum(layer.forward_flops for layer in self.layers)
+    def forward_flops(self) -> float:
+        """Return the multiplications and additions of one sample's forward pass."""
+        return sum(layer.forward_flops for layer in self.layers)
 
     def init(self, rng: np.random.Generator) -> np.ndarray:
         """Draw initial parameters (d,) float32: He weights, zero biases."""
@@ -82,17 +62,8 @@ class Model:
             pieces += [draw_he(rng, weight, layer.fan_in).ravel(), np.zeros(bias, dtype=np.float32)]
         return np.concatenate(pieces)
 
-    def unflatten(self, flat: Array) -> tuple[Array, ...]:
-        """Split flat : (d,) into weights and biases in canonical order."""
-        pieces, at = [], 0
-        for shape in self.shapes:
-            size = math.prod(shape)
-            pieces.append(flat[at : at + size].reshape(shape))
-            at += size
-        return tuple(pieces)
-
-    def apply_pieces(self, pieces: tuple[Array, ...], x: Array) -> Array:
-        """Map x : (batch, *input_shape) to logits (batch, n_classes), parameters given as pieces."""
+    def forward(self, pieces: tuple[Array, ...], x: Array) -> Array:
+        """Map x : (batch, *input_shape) to logits (batch, n_classes)."""
         activate = ACTIVATIONS[self.activation]
         last = len(self.layers) - 1
         for i, layer in enumerate(self.layers):
@@ -102,10 +73,6 @@ class Model:
             if isinstance(layer, Conv):
                 x = pool(x)
         return x
-
-    def apply(self, flat_params: Array, x: Array) -> Array:
-        """Map x : (batch, *input_shape) to logits (batch, n_classes)."""
-        return self.apply_pieces(self.unflatten(jnp.asarray(flat_params)), jnp.asarray(x))
 
 
 def logistic(input_shape: Sequence[int], n_classes: int, *, lanes: int = 64) -> Model:
@@ -140,11 +107,11 @@ def mlp(
     """
     if activation not in ACTIVATIONS:
         raise unknown_name("model.activation", activation, ACTIVATIONS)
-    _require_positive("model.hidden", hidden)
-    _require_positive("model.lanes", [lanes])
+    require_positive("model.hidden", hidden)
+    require_positive("model.lanes", [lanes])
     widths = [math.prod(input_shape), *hidden, n_classes]
     layers = tuple(Dense(a, b) for a, b in pairwise(widths))
-    return Model(name, tuple(input_shape), n_classes, layers, activation, lanes)
+    return Chain(name, tuple(input_shape), n_classes, lanes, "float32", layers, activation)
 
 
 def cnn(
@@ -172,8 +139,8 @@ def cnn(
     """
     if activation not in ACTIVATIONS:
         raise unknown_name("model.activation", activation, ACTIVATIONS)
-    _require_positive("model.channels", channels)
-    _require_positive("model.lanes", [lanes])
+    require_positive("model.channels", channels)
+    require_positive("model.lanes", [lanes])
     if len(input_shape) != 3:
         raise UserError(
             f"model.name: 'cnn' needs images (height, width, channels), got shape {tuple(input_shape)}; use 'mlp'"
@@ -189,12 +156,13 @@ def cnn(
         layers.append(Conv(height, width, depth, out))
         height, width, depth = height // POOL, width // POOL, out
     layers.append(Dense(height * width * depth, n_classes))
-    return Model("cnn", tuple(input_shape), n_classes, tuple(layers), activation, lanes)
+    return Chain("cnn", tuple(input_shape), n_classes, lanes, "float32", tuple(layers), activation)
 
 
-def _require_positive(where: str, values: Sequence[int]) -> None:
-    if any(value < 1 for value in values):
-        raise UserError(f"{where}: every number must be at least 1, got {list(values)}")
-
-
-MODELS: dict[str, Callable[..., Model]] = {"logistic": logistic, "mlp": mlp, "cnn": cnn}
+MODELS: dict[str, Callable[..., Model]] = {
+    "logistic": logistic,
+    "mlp": mlp,
+    "cnn": cnn,
+    "resnet18": resnet18,
+    "transformer": transformer,
+}

@@ -62,8 +62,8 @@ class ArrivalTransport(Transport):
             _refuse("lines with a bandwidth, on which copies queue", "set network.bandwidth to unlimited")
         if self.links.has_jitter:
             _refuse("jitter", "set network.jitter to 0")
-        if self.links.loss:
-            _refuse("loss", "set network.loss to 0")
+        if self.links.is_lossy:
+            _refuse("loss", "set network.loss to 0 and leave out network.bursts")
         if self.links.slow_start:
             _refuse("slow start", "set network.slow_start to false")
 

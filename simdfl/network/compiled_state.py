@@ -45,7 +45,9 @@ def make_state(links: Links, neighbours: Sequence[Sequence[int]]) -> tuple[c.Sta
         received=np.zeros((len(Traffic), n), dtype=np.int64),
         jitter=np.array(links.jitter, dtype=np.int32),
         losses=np.array(links.losses),
-        rates=np.zeros(2),
+        rates=np.zeros((3, 2)),
+        bursts=links.bursts,
+        flows=_chain(0, START, c.FLOW_COLUMNS),
         finished=np.zeros(START, dtype=np.int64),
         numbers=numbers,
     )
@@ -78,8 +80,15 @@ def write_lines(state: c.State, links: Links) -> None:
     """Write speeds, sides and rates."""
     state.hosts[:, c.UP_PS], state.hosts[:, c.DOWN_PS] = links.up_ps, links.down_ps
     state.hosts[:, c.SIDE] = links.side
-    state.rates[:] = links.loss, links.hazard
-    state.numbers[c.HEALS], state.numbers[c.SLOW_START] = links.heals_ns, links.slow_start
+    state.rates[:, 0], state.rates[:, 1] = links.lost_shares, links.rates
+    state.numbers[[c.HEALS, c.SLOW_START, c.SHARES, c.WINDOW, c.LOSSY, c.KEPT]] = (
+        links.heals_ns,
+        links.slow_start,
+        links.shares_lines,
+        links.window_bytes,
+        links.is_lossy,
+        links.kept,
+    )
 
 
 def grown(array: np.ndarray, need: int, fill: int = 0) -> np.ndarray:
@@ -97,14 +106,17 @@ def make_room(state: c.State, spare: int) -> c.State:
     due = int(state.buckets[bucket, q.N_IN_BUCKET])
     near = grown(state.near, int(queue[q.N_NEAR]) + due + spare)
     far = grown(state.far, int(queue[q.N_FAR]) + spare)
-    pending, chunks = state.pending, state.chunks
+    pending, chunks, flows = state.pending, state.chunks, state.flows
     if state.numbers[c.FREE_PENDING] == c.NONE:
         pending = np.concatenate([pending, _chain(len(pending), 2 * len(pending), 2)])
         state.numbers[c.FREE_PENDING] = len(state.pending)
+    if state.numbers[c.FREE_FLOW] == c.NONE:
+        flows = np.concatenate([flows, _chain(len(flows), 2 * len(flows), c.FLOW_COLUMNS)])
+        state.numbers[c.FREE_FLOW] = len(state.flows)
     if queue[q.N_FREE_CHUNKS] < spare:
         size, more = len(chunks), max(len(chunks), spare)
         chunks = np.concatenate([chunks, _chain(size, size + more, q.CHUNK_COLUMNS)])
         chunks[-1, -1] = queue[q.FREE_CHUNK]
         queue[q.FREE_CHUNK] = size
         queue[q.N_FREE_CHUNKS] += more
-    return state._replace(near=near, far=far, pending=pending, chunks=chunks)
+    return state._replace(near=near, far=far, pending=pending, chunks=chunks, flows=flows)

@@ -75,6 +75,11 @@ class CompiledTransport(Transport):
             self._report_all(message)
         self._mark_seen(places, [sending.source for sending in sendings])
         table = np.array(copies, dtype=np.int64).reshape(-1, 3)
+        if self.links.shares_lines:
+            c.join_all(self._state, table)
+        self._put_on_uplinks(table)
+
+    def _put_on_uplinks(self, table: np.ndarray) -> None:
         done = 0
         while done < len(table):
             done = c.accept(self._state, table, done)
@@ -197,10 +202,15 @@ class CompiledTransport(Transport):
         message, relays = self._messages[place], self.relays
         assert message is not None
         assert relays is not None
-        for neighbour in self._neighbours[target]:
-            if neighbour != source and relays(target, neighbour, message):
-                self._state = make_room(self._state, self._spare)
-                c.transmit(self._state, time_ns, self._link(target, neighbour), place)
+        onward = [
+            (time_ns, self._link(target, neighbour), place)
+            for neighbour in self._neighbours[target]
+            if neighbour != source and relays(target, neighbour, message)
+        ]
+        table = np.array(onward, dtype=np.int64).reshape(-1, 3)
+        if self.links.shares_lines:
+            c.join_all(self._state, table)
+        self._put_on_uplinks(table)
 
     # ---- hosts
 

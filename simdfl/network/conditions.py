@@ -16,8 +16,32 @@ JITTER_TABLE_SIZE = 1 << 16
 JITTER_ONE = 1 << 20
 JITTER_TAILS = ("exponential", "pareto")
 TAIL_INDEX = 1.5
+BURST_CHANGES = 64
+"""Changes of a line's state until they repeat; even."""
 TAIL_CAP = 1_000.0
 """A jitter beyond this factor of the spread is cut, for whole numbers of 64 bits."""
+
+
+@dataclass(frozen=True)
+class Bursts:
+    """Losses that come in bursts: every line changes between a good state and a bad one at random times.
+
+    Parameters
+    ----------
+    good_s, bad_s : float
+        Mean durations of the two states; both are exponential.
+    loss : float
+        Probability that a packet is lost on a line in its bad state.
+
+    References
+    ----------
+    E. N. Gilbert, "Capacity of a burst-noise channel", Bell System Technical Journal 39, 1960; E. O. Elliott,
+    "Estimates of error rates for codes on burst-noise channels", ibid. 42, 1963.
+    """
+
+    good_s: float
+    bad_s: float
+    loss: float
 
 
 @dataclass(frozen=True)
@@ -42,6 +66,15 @@ class Conditions:
         Shape of the jitter, a name of ``JITTER_TAILS``.
     slow_start : bool
         Whether a copy needs round trips to reach the speed of its line.
+    initial_window : int
+        Packets that slow start begins with.
+    shares_lines : bool
+        Whether copies that leave together share the uplink, so that all end with the last, and those that arrive
+        share the downlink; else one follows the other.
+    contention : float
+        Share of a shared downlink's speed that is lost while flows compete for it.
+    bursts : Bursts or None
+        Spells of losses on each access line.
     """
 
     regions: np.ndarray
@@ -53,6 +86,10 @@ class Conditions:
     loss: float = 0.0
     jitter_tail: str = "exponential"
     slow_start: bool = False
+    initial_window: int = 10
+    shares_lines: bool = False
+    contention: float = 0.0
+    bursts: Bursts | None = None
 
     def __post_init__(self) -> None:
         """Refuse conditions that no network can have."""
@@ -60,6 +97,10 @@ class Conditions:
             raise ValueError("bandwidths must be positive")
         if not 0.0 <= self.loss < 1.0:
             raise ValueError(f"loss must lie in [0, 1), got {self.loss}")
+        if self.bursts is not None and not 0.0 < self.bursts.loss < 1.0:
+            raise ValueError(f"bursts need a loss in (0, 1), got {self.bursts.loss}")
+        if not 0.0 <= self.contention <= 0.99:
+            raise ValueError(f"contention must lie in [0, 0.99], got {self.contention}")
         if np.any(self.region_latency_s < 0) or np.any(self.access_latency_s < 0):
             raise ValueError("latencies must not be negative")
 
@@ -106,6 +147,16 @@ def jitter_table(rng: np.random.Generator, tail: str = "exponential") -> list[in
         p90 = 0.1 ** (-1.0 / TAIL_INDEX) - 1.0
         draws = np.minimum(rng.pareto(TAIL_INDEX, JITTER_TABLE_SIZE) * np.log(10.0) / p90, TAIL_CAP)
     return np.rint(draws * JITTER_ONE).astype(np.int64).tolist()
+
+
+def burst_table(bursts: Bursts, n_lines: int, rng: np.random.Generator) -> np.ndarray:
+    """Return when the state of each line changes, (n_lines, BURST_CHANGES) int64, ascending nanoseconds.
+
+    A line is bad from an odd change to the next; after the last one it all begins again.
+    """
+    means_s = np.tile([bursts.good_s, bursts.bad_s], BURST_CHANGES // 2)
+    lengths_s = rng.exponential(1.0, (n_lines, BURST_CHANGES)) * means_s
+    return np.cumsum(np.rint(lengths_s * 1e9).astype(np.int64) + 1, axis=1)
 
 
 def loss_table(rng: np.random.Generator) -> list[float]:

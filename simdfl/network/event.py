@@ -10,11 +10,12 @@ from simdfl.network.clock import NEVER_NS, to_seconds
 from simdfl.network.conditions import JITTER_TABLE_SIZE, Conditions
 from simdfl.network.links import (
     BINARY_PLACES,
+    KEPT_ONE,
+    KEPT_PLACES,
     MAXIMUM_ROUNDS,
     MAXIMUM_TIMEOUT_NS,
     MINIMUM_TIMEOUT_NS,
     PACKET_BYTES,
-    Links,
     resent_at,
     stall_ns,
     transmission_ns,
@@ -23,7 +24,7 @@ from simdfl.network.message import Message
 from simdfl.network.transport import Copy, Sending, Transport
 from simdfl.rng import Rng
 
-ARRIVE, COMPLETE, RELAY = 0, 1, 2
+ARRIVE, COMPLETE, RELAY, SERVED = range(4)
 MASK = JITTER_TABLE_SIZE - 1
 
 
@@ -40,6 +41,40 @@ class Copies:
         self.is_frame = sending.is_frame
 
 
+class SharedLine:
+    """A downlink whose flows all have the same part of it (processor sharing).
+
+    ``served_ns`` is how long each flow that is always there has had the line for itself; a flow ends when it has
+    grown by the flow's own transmission time.
+    """
+
+    __slots__ = ("_kept", "flows", "served_ns", "since_ns", "version")
+
+    def __init__(self, kept: int) -> None:
+        self._kept = kept
+        self.flows: list[tuple[int, int, int, int, Copies]] = []
+        self.served_ns = self.since_ns = self.version = 0
+
+    def catch_up(self, now_ns: int) -> None:
+        """Serve all flows until now."""
+        if self.flows:
+            self.served_ns += (now_ns - self.since_ns) * self._kept_by_all() // (len(self.flows) << KEPT_PLACES)
+        self.since_ns = now_ns
+
+    def next_ns(self) -> int:
+        """Return when the first flow ends, if none comes."""
+        self.version += 1
+        to_go = (self.flows[0][0] - self.served_ns) * len(self.flows)
+        return self.since_ns - (-(to_go << KEPT_PLACES) // self._kept_by_all())
+
+    def _kept_by_all(self) -> int:
+        return self._kept if len(self.flows) > 1 else KEPT_ONE
+
+
+Hop = tuple[int, int, int, Copies]
+"""When, from where, to where and of what a copy is sent."""
+
+
 class EventTransport(Transport):
     """See :class:`~simdfl.network.transport.Transport`."""
 
@@ -51,6 +86,7 @@ class EventTransport(Transport):
         super().__init__(env, conditions, neighbours, rng)
         self._up_free = [0] * self._n
         self._down_free = [0] * self._n
+        self._lines = [SharedLine(self.links.kept) for _ in range(self._n)]
         self._links: dict[int, list[int]] = {}  # latency, spread, copies sent so far
         self._heap: list[tuple[int, int, int, int, int, Copies]] = []
         self._sequence = 0
@@ -63,10 +99,11 @@ class EventTransport(Transport):
         return self._transmissions
 
     def _accept(self, sendings: list[Sending]) -> None:
+        hops: list[Hop] = []
         for sending in sendings:
             copies = Copies(sending)
-            for target in sending.targets:
-                self._transmit(sending.time_ns, sending.source, target, copies)
+            hops += [(sending.time_ns, sending.source, target, copies) for target in sending.targets]
+        self._transmit(hops)
 
     def _link(self, source: int, target: int) -> list[int]:
         key = source * self._n + target
@@ -81,13 +118,33 @@ class EventTransport(Transport):
         for key, link in self._links.items():
             link[:2] = self.links.between(*divmod(key, self._n))
 
-    def _transmit(self, now_ns: int, source: int, target: int, copies: Copies) -> None:
-        """Put a copy on the uplink of `source`; its first bit arrives after the link's latency."""
-        if source in self.down:
+    def _transmit(self, hops: list[Hop]) -> None:
+        """Put copies on the uplinks of their sources, one after the other or sharing them."""
+        hops = [hop for hop in hops if hop[1] not in self.down]
+        if not self.links.shares_lines:
+            for now_ns, source, target, copies in hops:
+                start = self._reserve(now_ns, source, copies.size_bytes)
+                self._depart(now_ns, start, 0, source, target, copies)
             return
-        links, size = self.links, copies.size_bytes
+        together: dict[int, int] = {}
+        for now_ns, source, _, copies in hops:
+            start = self._reserve(now_ns, source, copies.size_bytes)
+            together[source] = together.get(source, 0) + self._up_free[source] - start
+        for now_ns, source, target, copies in hops:
+            own = transmission_ns(copies.size_bytes, self.links.up_ps[source])
+            self._depart(now_ns, self._up_free[source] - own, together[source], source, target, copies)
+
+    def _reserve(self, now_ns: int, source: int, size: int) -> int:
+        """Return when a copy starts on the uplink, which is then busy with it."""
         start = max(now_ns, self._up_free[source])
-        self._up_free[source] = start + transmission_ns(size, links.up_ps[source])
+        self._up_free[source] = start + transmission_ns(size, self.links.up_ps[source])
+        return start
+
+    def _depart(
+        self, now_ns: int, start: int, together_ns: int, source: int, target: int, copies: Copies
+    ) -> None:
+        """Let the first bit of a copy leave; it arrives after the link's latency."""
+        links, size = self.links, copies.size_bytes
         link = self._link(source, target)
         latency, spread, count = link
         link[2] = count + 1
@@ -99,8 +156,11 @@ class EventTransport(Transport):
             if start >= NEVER_NS:
                 return
         arrival = start + latency + ((spread * links.jitter[offset]) >> BINARY_PLACES)
-        if links.loss:
-            arrival += self._retransmit(source, copies, latency, offset, links)
+        if links.is_lossy:
+            arrival += self._retransmit(source, target, copies, start, latency, offset)
+        if links.shares_lines and links.slow_start:
+            share_ps = together_ns * 1000 // size
+            arrival += stall_ns(size, max(share_ps, links.down_ps[target]), 2 * latency, links.window_bytes)
         if self.on_copy is not None:
             self.on_copy(self._seen_copy(source, target, copies, now_ns, start, arrival))
         self._push(arrival, ARRIVE, source, target, copies)
@@ -113,16 +173,20 @@ class EventTransport(Transport):
         times = (to_seconds(time) for time in (now_ns, start_ns, start_ns + up_ns, last_bit_ns))
         return Copy(copies.message, source, target, *times)
 
-    def _retransmit(self, source: int, copies: Copies, latency_ns: int, offset: int, links: Links) -> int:
+    def _retransmit(
+        self, source: int, target: int, copies: Copies, start: int, latency_ns: int, offset: int
+    ) -> int:
         """Return the delay from lost packets: each round of losses costs one time-out, doubling."""
-        packets, hazard = -(-copies.size_bytes // PACKET_BYTES), links.hazard
+        links = self.links
+        packets = -(-copies.size_bytes // PACKET_BYTES)
         timeout = max(MINIMUM_TIMEOUT_NS, 4 * latency_ns)
         delay = 0
         for _ in range(MAXIMUM_ROUNDS):
             offset = (offset * 40503 + 30011) & MASK
-            if links.losses[offset] > packets * hazard:
+            bad = links.is_bursting(source, start + delay) + links.is_bursting(target, start + delay)
+            if links.losses[offset] > packets * links.rates[bad]:
                 break
-            packets = max(1, int(packets * links.loss))
+            packets = max(1, int(packets * links.lost_shares[bad]))
             resent = packets * PACKET_BYTES
             self._sent[copies.message.traffic, source] += resent
             self._up_free[source] += transmission_ns(resent, links.up_ps[source])
@@ -147,6 +211,8 @@ class EventTransport(Transport):
                 self._arrive(time_ns, source, target, copies)
             elif what == RELAY:
                 self._relay(time_ns, source, target, copies)
+            elif what == SERVED:
+                self._served(time_ns, source, target)
             else:
                 self._complete(time_ns, source, target, copies)
                 return
@@ -154,17 +220,42 @@ class EventTransport(Transport):
     def _arrive(self, time_ns: int, source: int, target: int, copies: Copies) -> None:
         """Carry an arriving copy over the downlink; a duplicate takes its time too."""
         links, size = self.links, copies.size_bytes
+        self._received[copies.message.traffic, target] += size
+        last_bit = time_ns + transmission_ns(size, links.up_ps[source])
+        if links.shares_lines and links.down_ps[target]:
+            self._join_line(time_ns, last_bit, source, target, copies)
+            return
+        if links.slow_start and not links.shares_lines:
+            slower = max(links.up_ps[source], links.down_ps[target])
+            last_bit += stall_ns(size, slower, 2 * self._link(source, target)[0], links.window_bytes)
         end = max(time_ns, self._down_free[target]) + transmission_ns(size, links.down_ps[target])
         self._down_free[target] = end
-        self._received[copies.message.traffic, target] += size
-        if target in copies.seen:
+        self._is_here(max(end, last_bit), source, target, copies)
+
+    def _is_here(self, at_ns: int, source: int, target: int, copies: Copies) -> None:
+        if target not in copies.seen:
+            copies.seen.add(target)
+            self._push(at_ns, COMPLETE, source, target, copies)
+
+    def _join_line(self, time_ns: int, last_bit: int, source: int, target: int, copies: Copies) -> None:
+        """Let a copy share the downlink with all that are there."""
+        line = self._lines[target]
+        line.catch_up(time_ns)
+        ends = line.served_ns + transmission_ns(copies.size_bytes, self.links.down_ps[target])
+        self._sequence += 1
+        heappush(line.flows, (ends, self._sequence, source, last_bit, copies))
+        self._push(line.next_ns(), SERVED, line.version, target, copies)
+
+    def _served(self, time_ns: int, version: int, target: int) -> None:
+        """End the flow that is first to end, unless another one has come meanwhile."""
+        line = self._lines[target]
+        if version != line.version:
             return
-        copies.seen.add(target)
-        last_bit = time_ns + transmission_ns(size, links.up_ps[source])
-        if links.slow_start:
-            slower = max(links.up_ps[source], links.down_ps[target])
-            last_bit += stall_ns(size, slower, 2 * self._link(source, target)[0])
-        self._push(max(end, last_bit), COMPLETE, source, target, copies)
+        line.catch_up(time_ns)
+        _, _, source, last_bit, copies = heappop(line.flows)
+        if line.flows:
+            self._push(line.next_ns(), SERVED, line.version, target, copies)
+        self._is_here(max(time_ns, last_bit), source, target, copies)
 
     def _complete(self, time_ns: int, source: int, target: int, copies: Copies) -> None:
         """Hand the message over; a broadcast is relayed once it is validated."""
@@ -177,6 +268,9 @@ class EventTransport(Transport):
 
     def _relay(self, time_ns: int, source: int, target: int, copies: Copies) -> None:
         relays = self.relays if target in self.may_refuse else None
-        for neighbour in self._neighbours[target]:
-            if neighbour != source and (relays is None or relays(target, neighbour, copies.message)):
-                self._transmit(time_ns, target, neighbour, copies)
+        onward = [
+            (time_ns, target, neighbour, copies)
+            for neighbour in self._neighbours[target]
+            if neighbour != source and (relays is None or relays(target, neighbour, copies.message))
+        ]
+        self._transmit(onward)

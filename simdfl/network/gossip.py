@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -19,6 +20,8 @@ from simdfl.network.transport import Transport
 from simdfl.rng import Rng
 
 MESSAGE = "message"
+Validity = Callable[[int, Message], bool]
+"""``is_valid(peer, message)``: whether a peer that has checked a message passes it on."""
 ID_BYTES = 20
 """Length of a message's name in an announcement (libp2p's default names are about as long)."""
 
@@ -43,6 +46,7 @@ class Gossip(ABC):
         self.validate_s = validate_s
         self.sent: Counter[str] = Counter()
         self.known: list[set[Message]] = [set() for _ in neighbours]
+        self.is_valid: Validity = lambda peer, message: True
         self._rng = [rng.stream("gossip", peer) for peer in range(len(neighbours))]
         self._active_until_s = 0.0
         self._beating = False
@@ -107,7 +111,12 @@ class Gossip(ABC):
         elif content not in self.known[peer]:
             self.known[peer].add(content)
             self.transport.deliver(peer, content)
-            self.env.at(self.env.now + self.validate_s, partial(self.pass_on, peer, source, content))
+            self.env.at(self.env.now + self.validate_s, partial(self._check, peer, source, content))
+
+    def _check(self, peer: int, source: int, message: Message) -> None:
+        """Pass on what turns out to be valid."""
+        if self.is_valid(peer, message):
+            self.pass_on(peer, source, message)
 
     def keep_beating(self) -> None:
         """Let hearts beat until nothing new has been published for a while."""

@@ -1,8 +1,8 @@
 """libp2p's gossipsub: a mesh of few full-message links, and names of messages to a few others at each heartbeat.
 
-Version 1.0 with the parts of 1.1 and 1.2 that decide traffic: back-off after PRUNE, flood publish, IDONTWANT. One
-topic. Peer scoring, peer exchange, opportunistic grafting and fan-out are left out. Meshes are grown before the
-first message, as in a network that has been up for a while.
+Version 1.0 with what decides traffic in 1.1 and 1.2: back-off after PRUNE, flood publish, peer scores with
+opportunistic grafting, IDONTWANT. One topic, of which all are members, so there is no fan-out. Links have no
+direction here, so no quota of dialled ones is kept; peer exchange is left out, as the overlay is fixed.
 
 References
 ----------
@@ -11,58 +11,20 @@ libp2p specifications, pubsub/gossipsub: gossipsub-v1.0.md, gossipsub-v1.1.md, g
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
-from simdfl.errors import UserError
 from simdfl.kernel import Environment
 from simdfl.network.gossip import MESSAGE, Gossip
+from simdfl.network.gossipsub_parameters import Parameters
+from simdfl.network.gossipsub_warm_up import WarmUp
 from simdfl.network.message import Message
+from simdfl.network.peer_scores import PeerScores
 from simdfl.network.transport import Transport
 from simdfl.rng import Rng
 
 IHAVE, IWANT, GRAFT, PRUNE, IDONTWANT = "IHAVE", "IWANT", "GRAFT", "PRUNE", "IDONTWANT"
-
-
-@dataclass(frozen=True)
-class Parameters:
-    """gossipsub's parameters by their names in the specification.
-
-    Parameters
-    ----------
-    d, d_lo, d_hi, d_lazy : int
-        Wanted, least and largest degree of the mesh, and to how many others names go at a heartbeat.
-    heartbeat_s : float
-        Time between heartbeats.
-    windows : int
-        Of how many heartbeats names are sent (mcache_gossip).
-    backoff_s : float
-        How long after a PRUNE the link is not grafted again.
-    flood_publish : bool
-        Whether a publisher sends to all neighbours (v1.1).
-    idontwant_bytes : int or None
-        From what size on mesh neighbours are told not to send a message again (v1.2); None: never.
-    """
-
-    d: int = 6
-    d_lo: int = 4
-    d_hi: int = 12
-    d_lazy: int = 6
-    heartbeat_s: float = 1.0
-    windows: int = 3
-    backoff_s: float = 60.0
-    flood_publish: bool = False
-    idontwant_bytes: int | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse degrees out of order."""
-        if not (1 <= self.d_lo <= self.d <= self.d_hi and self.d_lazy >= 0 and self.windows >= 1):
-            raise UserError(
-                f"network.gossip: d_lo={self.d_lo}, d={self.d}, d_hi={self.d_hi} must ascend, d_lazy not be "
-                f"negative and windows positive; use the defaults 4, 6, 12, 6, 3"
-            )
-        if not (self.heartbeat_s > 0 and self.backoff_s >= 0):
-            raise UserError("network.gossip: heartbeat_s must be positive, backoff_s not negative; use 1 and 60")
+OPPORTUNISTIC_GRAFTS = 2
 
 
 class Gossipsub(Gossip):
@@ -71,11 +33,12 @@ class Gossipsub(Gossip):
     Parameters
     ----------
     **parameters
-        Fields of :class:`Parameters`.
+        Fields of :class:`~simdfl.network.gossipsub_parameters.Parameters`.
     """
 
     def __init__(self, **parameters: Any) -> None:
         self.p = Parameters(**parameters)
+        self.score_p = self.p.scoring()
         self.beat_s = self.p.heartbeat_s
         self.rest_s = (self.p.windows + 1) * self.p.heartbeat_s
 
@@ -86,28 +49,97 @@ class Gossipsub(Gossip):
         super().attach(env, transport, neighbours, rng, validate_s)
         n = len(neighbours)
         self.mesh: list[set[int]] = [set() for _ in range(n)]
+        self.scores = None if self.score_p is None else [PeerScores(self.score_p) for _ in range(n)]
         self._windows: list[list[list[Message]]] = [[[]] for _ in range(n)]
         self._asked: list[set[Message]] = [set() for _ in range(n)]
         self._unwanted: list[set[tuple[int, Message]]] = [set() for _ in range(n)]
         self._backoff_until_s: dict[tuple[int, int], float] = {}
-        for peer in range(n):
-            self._grow(peer)
+        self._beats = [0] * n
+        phases_s = [self.phase_s(peer) for peer in range(n)]
+        self._warm_up: WarmUp | None = WarmUp(transport.links, phases_s, self.p.heartbeat_s)
+        self._warm_up.run(self._mend, lambda kind, peer, source: self.hear(kind, peer, source, None))
+        self._warm_up = None
 
-    def _grow(self, peer: int) -> None:
-        """Graft up to the wanted degree, if it is below the least one."""
-        mesh = self.mesh[peer]
-        if len(mesh) >= self.p.d_lo:
-            return
-        for other in self.choose(peer, self._graftable(peer), self.p.d - len(mesh)):
-            mesh.add(other)
-            self.tell(GRAFT, peer, other, None)
+    @property
+    def _now_s(self) -> float:
+        return self.env.now if self._warm_up is None else self._warm_up.now_s
+
+    # ---- scores
+
+    def score(self, peer: int, other: int) -> float:
+        """Return what `peer` thinks of `other`; 0 without scores."""
+        return 0.0 if self.scores is None else self.scores[peer].score(other, self._now_s)
+
+    def _passes(self, peer: int, other: int, threshold: str) -> bool:
+        return self.score_p is None or self.score(peer, other) >= getattr(self.score_p, threshold)
+
+    # ---- the mesh
+
+    def _enter(self, peer: int, other: int) -> None:
+        self.mesh[peer].add(other)
+        if self.scores is not None:
+            self.scores[peer].joins(other, self._now_s)
+
+    def _leave(self, peer: int, other: int) -> None:
+        """Drop a neighbour from the mesh, not to be grafted for a while."""
+        if other in self.mesh[peer] and self.scores is not None:
+            self.scores[peer].leaves(other, self._now_s)
+        self.mesh[peer].discard(other)
+        self._backoff_until_s[peer, other] = self._now_s + self.p.backoff_s
+
+    def _control(self, kind: str, peer: int, other: int) -> None:
+        if self._warm_up is not None:
+            self.sent[kind] += 1
+            self._warm_up.tell(kind, peer, other)
+        else:
+            self.tell(kind, peer, other, None)
+
+    def _graft(self, peer: int, among: list[int], count: int) -> None:
+        for other in self.choose(peer, among, count):
+            self._enter(peer, other)
+            self._control(GRAFT, peer, other)
+
+    def _prune(self, peer: int, others: list[int]) -> None:
+        for other in others:
+            self._leave(peer, other)
+            self._control(PRUNE, peer, other)
 
     def _graftable(self, peer: int) -> list[int]:
         return [
             other
             for other in self.neighbours[peer]
-            if other not in self.mesh[peer] and self._backoff_until_s.get((peer, other), 0.0) <= self.env.now
+            if other not in self.mesh[peer]
+            and self._backoff_until_s.get((peer, other), self._now_s) <= self._now_s
+            and self.score(peer, other) >= 0.0
         ]
+
+    def _mend(self, peer: int) -> None:
+        """Prune whose score is negative, graft up to the wanted degree, or cut back to it."""
+        mesh = self.mesh[peer]
+        if self.scores is not None:
+            self._prune(peer, [other for other in sorted(mesh) if self.score(peer, other) < 0.0])
+        if len(mesh) < self.p.d_lo:
+            self._graft(peer, self._graftable(peer), self.p.d - len(mesh))
+        elif len(mesh) > self.p.d_hi:
+            self._prune(peer, self._surplus(peer))
+
+    def _surplus(self, peer: int) -> list[int]:
+        """Draw who goes, but not of those with the best scores."""
+        members = sorted(self.mesh[peer])
+        if self.scores is not None:
+            members.sort(key=lambda other: self.score(peer, other))
+            members = sorted(members[: len(members) - min(self.p.d_score, self.p.d)])
+        return self.choose(peer, members, len(self.mesh[peer]) - self.p.d)
+
+    def _graft_better(self, peer: int) -> None:
+        """Graft some who are better than the median of a mesh that is not worth much."""
+        mesh, p = self.mesh[peer], self.score_p
+        if p is None or not mesh or self._beats[peer] % p.opportunistic_beats:
+            return
+        middle = median(self.score(peer, other) for other in mesh)
+        if middle < p.opportunistic_threshold:
+            better = [other for other in self._graftable(peer) if self.score(peer, other) > middle]
+            self._graft(peer, better, OPPORTUNISTIC_GRAFTS)
 
     # ---- messages
 
@@ -116,7 +148,8 @@ class Gossipsub(Gossip):
         targets = set(self.neighbours[peer]) if self.p.flood_publish else self.mesh[peer]
         self._windows[peer][0].append(message)
         for other in sorted(targets):
-            self.give(peer, other, message)
+            if self._passes(peer, other, "publish_threshold"):
+                self.give(peer, other, message)
 
     def pass_on(self, peer: int, source: int, message: Message) -> None:
         """Send a message to the mesh, but not to where it came from nor to whom it is unwanted."""
@@ -126,10 +159,24 @@ class Gossipsub(Gossip):
                 self.give(peer, other, message)
 
     def _receive(self, source: int, peer: int, frame: Message) -> None:
+        if not self._passes(peer, source, "graylist_threshold"):
+            return
         kind, content = frame.content
-        if kind == MESSAGE and content not in self.known[peer]:
-            self._spare(peer, source, content)
+        if kind == MESSAGE:
+            is_first = content not in self.known[peer]
+            if is_first:
+                self._spare(peer, source, content)
+            self._judge(peer, source, content, is_first)
         super()._receive(source, peer, frame)
+
+    def _judge(self, peer: int, source: int, message: Message, is_first: bool) -> None:
+        """Score who has sent a message; an invalid one counts as often as it comes."""
+        if self.scores is None:
+            return
+        if self.is_valid(peer, message):
+            self.scores[peer].delivers(source, message, self._now_s, is_first)
+        else:
+            self.scores[peer].forges(source)
 
     def _spare(self, peer: int, source: int, message: Message) -> None:
         """Tell the mesh not to send a large message again, before it is validated."""
@@ -142,44 +189,56 @@ class Gossipsub(Gossip):
 
     def hear(self, kind: str, peer: int, source: int, content: Any) -> None:
         """Handle a control frame."""
-        if kind == IHAVE:
-            missing = [m for m in content if m not in self.known[peer] and m not in self._asked[peer]]
-            if missing:
-                self._asked[peer].update(missing)
-                self.tell(IWANT, peer, source, missing, len(missing))
-        elif kind == IWANT:
-            for message in content:
-                self.give(peer, source, message)
+        if kind == GRAFT:
+            self._accept_graft(peer, source)
+        elif kind == PRUNE:
+            self._leave(peer, source)
         elif kind == IDONTWANT:
             self._unwanted[peer].add((source, content))
-        elif kind == GRAFT:
-            self._accept_graft(peer, source)
-        else:
-            self.mesh[peer].discard(source)
-            self._backoff_until_s[peer, source] = self.env.now + self.p.backoff_s
+        elif self._passes(peer, source, "gossip_threshold"):
+            if kind == IHAVE:
+                self._ask(peer, source, content)
+            else:
+                for message in content:
+                    self.give(peer, source, message)
+
+    def _ask(self, peer: int, source: int, names: list[Message]) -> None:
+        missing = [m for m in names if m not in self.known[peer] and m not in self._asked[peer]]
+        if missing:
+            self._asked[peer].update(missing)
+            self.tell(IWANT, peer, source, missing, len(missing))
+            if self.scores is not None:
+                self.scores[peer].promises(source, missing, self._now_s)
 
     def _accept_graft(self, peer: int, source: int) -> None:
-        if self._backoff_until_s.get((peer, source), 0.0) > self.env.now:
-            self.tell(PRUNE, peer, source, None)
-        else:
-            self.mesh[peer].add(source)
+        """Take a neighbour into the mesh, or send it away: what it asks for too early is held against it."""
+        in_backoff = self._backoff_until_s.get((peer, source), self._now_s) > self._now_s
+        if in_backoff and self.scores is not None:
+            self.scores[peer].misbehaves(source)
+        if in_backoff or self.score(peer, source) < 0.0:
+            self._control(PRUNE, peer, source)
+        elif source not in self.mesh[peer]:
+            self._enter(peer, source)
 
     def beat(self, peer: int) -> None:
         """Mend the mesh, send names, turn the windows."""
-        self._grow(peer)
-        if len(self.mesh[peer]) > self.p.d_hi:
-            self._shrink(peer)
-        names = [message for window in self._windows[peer] for message in window]
-        if names:
-            lazy = [other for other in self.neighbours[peer] if other not in self.mesh[peer]]
-            for other in self.choose(peer, lazy, self.p.d_lazy):
-                self.tell(IHAVE, peer, other, names, len(names))
+        self._beats[peer] += 1
+        self._mend(peer)
+        self._graft_better(peer)
+        self._tell_names(peer)
         self._windows[peer] = [[], *self._windows[peer][: self.p.windows - 1]]
         self._asked[peer] &= self.known[peer]
+        if self.scores is not None:
+            self.scores[peer].beat(self.known[peer], self._now_s)
 
-    def _shrink(self, peer: int) -> None:
-        mesh = sorted(self.mesh[peer])
-        for other in self.choose(peer, mesh, len(mesh) - self.p.d):
-            self.mesh[peer].discard(other)
-            self._backoff_until_s[peer, other] = self.env.now + self.p.backoff_s
-            self.tell(PRUNE, peer, other, None)
+    def _tell_names(self, peer: int) -> None:
+        names = [message for window in self._windows[peer] for message in window]
+        if not names:
+            return
+        lazy = [
+            other
+            for other in self.neighbours[peer]
+            if other not in self.mesh[peer] and self._passes(peer, other, "gossip_threshold")
+        ]
+        for other in self.choose(peer, lazy, self.p.d_lazy):
+            self.tell(IHAVE, peer, other, names, len(names))

@@ -21,7 +21,7 @@ class Traffic(IntEnum):
     CHAIN = 3
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class Message:
     """One message.
 

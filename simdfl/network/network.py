@@ -11,7 +11,8 @@ from simdfl.kernel import Environment, Inbox
 from simdfl.network.conditions import Conditions
 from simdfl.network.fidelity import make_transport
 from simdfl.network.gossip import Gossip
-from simdfl.network.message import Message, Traffic
+from simdfl.network.message import HEADER_BYTES, Message, Traffic
+from simdfl.network.nat import CIRCUIT, CIRCUIT_BYTES
 from simdfl.network.transport import Transport
 from simdfl.rng import Rng
 
@@ -37,6 +38,8 @@ class Network:
         How copies are moved, a name of :data:`~simdfl.network.fidelity.FIDELITIES`.
     gossip : Gossip, optional
         How broadcasts spread; flooding by default.
+    relays : dict of int to int, optional
+        The relay of each peer that cannot be dialled; see :mod:`simdfl.network.nat`.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class Network:
         host_bandwidth_bps: float = 10e9,
         fidelity: str = "event",
         gossip: Gossip | None = None,
+        relays: dict[int, int] | None = None,
     ) -> None:
         self.overlay = overlay
         self.n_peers = overlay.number_of_nodes()
@@ -62,10 +66,17 @@ class Network:
             gossip.attach(env, self.transport, neighbours[: self.n_peers], rng, validate_s)
         self._env = env
         self._validate_s = validate_s
+        self.relays = {} if relays is None else relays
 
     def attach(self, host: int, inbox: Inbox) -> None:
-        """Deliver what arrives at `host` to `inbox`."""
+        """Deliver what arrives at `host` to `inbox`; a relay passes on what is for others."""
+        if host in self.relays.values():
+            inbox.listen(CIRCUIT, lambda step, sender, message: self._pass_on(host, message))
         self.transport.attach(host, inbox)
+
+    def _pass_on(self, relay: int, message: Message) -> None:
+        inner, target = message.content
+        self.transport.direct(inner, relay, target)
 
     def filter_relays(
         self, relays: Callable[[int, int, Message], bool], may_refuse: Iterable[int] | None = None
@@ -101,14 +112,20 @@ class Network:
         self.transport.flood(message, origin, self._validate_s, first_hops)
 
     def send(self, message: Message, target: int, source: int | None = None) -> None:
-        """Send a message directly; to oneself it costs nothing."""
+        """Send a message directly, or by a relay if neither can dial the other; to oneself it costs nothing."""
         source = message.sender if source is None else source
         if source == target:
             inbox = self.transport.inboxes[target]
             if inbox is not None:
                 inbox.deliver(message.topic, message.step, message.sender, message, self._env.now)
             return
-        self.transport.direct(message, source, target)
+        relay = self.relays.get(target) if source in self.relays else None
+        if relay is None:
+            self.transport.direct(message, source, target)
+            return
+        size = message.size_bytes - HEADER_BYTES + CIRCUIT_BYTES
+        inner = (message, target)
+        self.transport.direct(Message(CIRCUIT, 0, source, inner, size, message.traffic), source, relay)
 
     def bytes_by_class(self) -> dict[str, np.ndarray]:
         """Return the bytes each peer has sent so far, by traffic class."""

@@ -43,6 +43,8 @@ class Seat:
         Factor on its gradient time.
     network : Network
         Carries its messages.
+    clock_late_s : float
+        By how much its clock is late, negative if it is ahead.
     """
 
     env: Environment
@@ -52,6 +54,7 @@ class Seat:
     device: DeviceProfile
     slowness: float
     network: Network
+    clock_late_s: float = 0.0
 
 
 class Peer(Actor):
@@ -71,6 +74,7 @@ class Peer(Actor):
         self.device = seat.device
         self.slowness = seat.slowness
         self.network = seat.network
+        self._clock_late_s = seat.clock_late_s
         self.spent_s: dict[str, float] = defaultdict(float)
         self.gradients_computed = 0
         self.validations = 0
@@ -81,6 +85,10 @@ class Peer(Actor):
     def run(self) -> Life:
         """Live; overridden by each protocol."""
         raise NotImplementedError
+
+    def when_clock_shows(self, time_s: float) -> float:
+        """Return when this peer's clock shows a time that others have set, in simulated time."""
+        return time_s + self._clock_late_s
 
     def spend(self, work: str, duration_s: float) -> Any:
         """Work for `duration_s` of simulated time, booked under `work`; to be yielded."""
@@ -99,7 +107,7 @@ class Peer(Actor):
 
     def gradient_s(self, engine: GradientEngine) -> float:
         """Return the simulated duration of one gradient of this peer."""
-        return self.slowness * self.device.work_s(engine.sizes.gradient_flops)
+        return self.slowness * self.device.gradient_s(engine.sizes.gradient_flops, engine.model.precision)
 
     def compute_gradient(self, engine: GradientEngine, turn: Turn) -> Life:
         """Spend the time that the own gradient takes, as long as the behaviour makes it."""

@@ -181,7 +181,7 @@ class CourtDuty(Duty):
 
     def _opened_by(self, case: dict[str, Any], opener: int) -> Life:
         """Wait for what a party opens; return it, or None."""
-        deadline_s = case["deadline"] - OPENING_SHARE * self.peer.job.terms.vote_s
+        deadline_s = self.peer.when_clock_shows(case["deadline"]) - OPENING_SHARE * self.peer.job.terms.vote_s
         got = yield self.peer.inbox.collect("OPENING", case["case"], {opener}, deadline_s)
         return got.messages[opener].content if got.complete else None
 
@@ -227,7 +227,7 @@ class CourtDuty(Duty):
         output = record.step + 2
         if output > self.peer.job.terms.steps:
             return True  # nobody was to plant anything: this output does not exist
-        deadline_s = case["deadline"] - VOTE_BLOCKS * self.peer.chain.inclusion_s
+        deadline_s = self.peer.when_clock_shows(case["deadline"]) - VOTE_BLOCKS * self.peer.chain.inclusion_s
         opened = yield self.peer.inbox.collect("chain:StepOpened", output, 1, deadline_s)
         return opened.complete and target in self.peer.chain.history.lots[output]
 

@@ -30,6 +30,7 @@ from simdfl.learning.optimisers import OptState
 from simdfl.learning.poison import Poison
 from simdfl.peers.behaviour import Turn
 from simdfl.peers.peer import Peer, Seat
+from simdfl.protocols.partners import Partners
 from simdfl.protocols.training import ModelState, Training
 from simdfl.protocols.verified import StepFinished
 from simdfl.rng import Rng
@@ -80,8 +81,8 @@ class GossipJob:
         Optimiser steps.
     rules : sequence of GossipRule
         Peer i's rule.
-    mixing : (n, n) float64 array
-        Mixing matrix.
+    partners : Partners
+        Who mixes with whom, and the weights.
     style : GossipStyle
     steps, n_peers : int
     wait_s : float
@@ -96,7 +97,7 @@ class GossipJob:
     training: Training
     local_steps: StepEngine
     rules: Sequence[GossipRule]
-    mixing: np.ndarray
+    partners: Partners
     style: GossipStyle
     steps: int
     n_peers: int
@@ -179,7 +180,7 @@ class GossipPeer(Peer):
 
     def compute(self, step: int) -> Life:
         """Compute the gradient at the own model, and the optimiser's step along it, together with the others'."""
-        gradient = self.job.training.request(self.state.handle, self.job.batch_seed(step, self.index))
+        gradient = self.job.ask(self.index, step)
         self._asked = step, gradient, self.job.local_steps.request(gradient, self.state.opt_state)
         yield from self.compute_gradient(self.job.training.engine, self.turn(step))
 

@@ -12,6 +12,7 @@ gradients are taken, so that a peer sends before it computes and the network wor
 goes through the rules within its own step, which is how robust gossip is mostly written. Optimiser states
 are not mixed.
 
+The neighbours are all of the overlay's, or one that changes from step to step (:mod:`simdfl.protocols.partners`).
 The sum is the gossip rule's to replace. A peer waits for the neighbours of that step and for nobody else, at most
 ``wait_s``; the weight of one that does not come falls to the peer itself. A crashed or silent neighbour therefore
 costs that wait in every step: without a ledger of who is gone nobody can be told from slow.
@@ -74,7 +75,7 @@ class GossipSgdPeer(GossipPeer):
         """Send every neighbour what is told of the own model."""
         turn = self.turn(step)
         yield from self.hold_back(turn)
-        for neighbour in self.neighbours:
+        for neighbour in self.job.partners.targets(step, self.index):
             if self.behaviour.sends_part(turn, neighbour):
                 vector = self.tell(turn, neighbour)
                 size = self.job.training.sizes.vector_bytes(vector.size)
@@ -84,9 +85,9 @@ class GossipSgdPeer(GossipPeer):
     def combine(self, step: int, own: np.ndarray) -> Life:
         """Wait for the neighbours' models of this step and mix them with `own` (d,)."""
         deadline_s = self.env.now + self.job.wait_s
-        got = yield self.inbox.collect("MODEL", step, self.neighbours, deadline_s)
-        weights = self.job.mixing[self.index, [self.index, *got.messages]]
-        weights[0] = 1.0 - weights[1:].sum()
+        sources = self.job.partners.sources(step, self.index)
+        got = yield self.inbox.collect("MODEL", step, sources, deadline_s)
+        weights = self.job.partners.weights(self.index, list(got.messages))
         vectors = [message.content for message in got.messages.values()]
         mixed, duration_s = self.mix(step, own, vectors, weights)
         yield self.spend("aggregation", duration_s)

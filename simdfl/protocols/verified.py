@@ -235,8 +235,10 @@ class VerifiedPeer(Peer):
         return self.env.sleep(self.rank % TURNS * self.chain.block_time_s)
 
     def phase_deadline(self, step: int, phase: Phase) -> float:
-        """Return when a phase of `step` that was announced ends, in simulated time."""
-        return float(self.inbox.peek("chain:Phase", step + 1)[int(phase)].fields["deadline"])
+        """Return when a phase of `step` that was announced ends by this peer's clock, in simulated time."""
+        return self.when_clock_shows(
+            float(self.inbox.peek("chain:Phase", step + 1)[int(phase)].fields["deadline"])
+        )
 
     # ---- COMPUTE
 

@@ -80,7 +80,7 @@ def overdue_at(
         return attempt, -order[phase] if attempt else order[phase]
 
     latest = max(entries, key=place)
-    deadline_s = float(seen[latest].fields["deadline"])
+    deadline_s = peer.when_clock_shows(float(seen[latest].fields["deadline"]))
     wait_blocks = 1 + peer.rank + (RETRY_BLOCKS * (1 + peer.rank) if latest in called else 0)
     return latest, max(peer.env.now + block_s, deadline_s + wait_blocks * block_s)
 

@@ -33,6 +33,12 @@ from simdfl.scenario.fields import (
 )
 
 
+def _without(written: dict[str, Any], section: Section, keys: tuple[str, ...]) -> dict[str, Any]:
+    """Return what is written of a section without those of the keys that have their default."""
+    ordinary = {key for key in keys if getattr(section, key) == type(section).model_fields[key].default}
+    return {key: value for key, value in written.items() if key not in ordinary}
+
+
 class RuleConfig(Section):
     """An aggregation rule of the baselines that let one choose, or a pre-aggregator and what follows it."""
 
@@ -105,6 +111,19 @@ class Gossip(Section):
     fanout: Count = Field(
         default=1, description="Neighbours to whom a peer of async_gossip sends its model after a step."
     )
+    partners: Literal["all", "one_peer_exponential", "random_matching"] = Field(
+        default="all",
+        description=(
+            "With whom a peer of gossip_sgd mixes in a step: all neighbours; one, twice as far in each step; or "
+            "one by a random matching of the links."
+        ),
+    )
+
+    @model_serializer(mode="wrap")
+    def _omit_partners(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Write no partners where all neighbours are, so that such a run keeps its digest."""
+        written: dict[str, Any] = handler(self)
+        return written if self.partners != "all" else {k: v for k, v in written.items() if k != "partners"}
 
 
 class Protocol(Section):
@@ -187,6 +206,23 @@ class ChurnConfig(Section):
     after_s: NotNegative = Field(default=0.0, description="Until when all stay, seconds.")
 
 
+class BurstsConfig(Section):
+    """Losses in bursts: each peer's line is bad from time to time (Gilbert and Elliott)."""
+
+    every_s: Positive = Field(description="Mean time of a good line between two bursts, seconds.")
+    for_s: Positive = Field(description="Mean duration of a burst, seconds.")
+    loss: float = Field(gt=0, lt=1, description="Probability that a packet is lost on a line in a burst.")
+
+
+class NatConfig(Section):
+    """Peers behind address translation: nobody can dial them, so that no two of them have a link."""
+
+    share: float = Field(ge=0, lt=1, description="Share of the peers that cannot be dialled; they are drawn.")
+
+
+OPTIONAL_CONDITIONS = ("initial_window", "flows", "contention", "bursts", "nat", "clock_skew_ms")
+
+
 class Network(Section):
     """Latencies, bandwidths and losses of the links."""
 
@@ -211,11 +247,38 @@ class Network(Section):
         default="exponential", description="Shape of the jitter above the 90th percentile."
     )
     slow_start: bool = Field(default=False, description="Whether TCP's slow start delays large messages.")
+    initial_window: Count = Field(default=10, description="Packets that slow start begins with.")
+    flows: Literal["in_turn", "shared"] = Field(
+        default="in_turn",
+        description=(
+            "Whether copies follow one another on a line (in_turn), or those that leave together share the "
+            "uplink and those that arrive the downlink (shared)."
+        ),
+    )
+    contention: float = Field(
+        default=0.0,
+        ge=0,
+        le=0.99,
+        description="Share of a downlink's speed that is lost while flows compete for it (flows: shared).",
+    )
     loss: float = Field(default=0.0, ge=0, lt=1, description="Probability that a packet is lost and resent.")
+    bursts: BurstsConfig | None = Field(default=None, description="Losses that come in bursts; null: none.")
+    nat: NatConfig | None = Field(default=None, description="Peers that nobody can dial; null: none.")
+    clock_skew_ms: Milliseconds = Field(
+        default=0.0,
+        description="Standard deviation of the peers' clocks, by which they read the contracts' deadlines, ms.",
+    )
     schedule: list[SpellConfig] = Field(default_factory=list, description="Conditions that change in the run.")
     churn: ChurnConfig | None = Field(default=None, description="Peers that come and go; null: none.")
     gossip: GossipConfig = Field(default_factory=GossipConfig, description="How broadcasts spread.")
     validate_ms: Milliseconds = Field(default=0.1, description="Time to check a message before relaying it, ms.")
+
+    @model_serializer(mode="wrap")
+    def _omit_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Write no condition that an ordinary run lacks, so that it keeps its digest."""
+        written: dict[str, Any] = handler(self)
+        omitted = [key for key in OPTIONAL_CONDITIONS if getattr(self, key) == Network.model_fields[key].default]
+        return {key: value for key, value in written.items() if key not in omitted}
 
 
 class DatasetConfig(Section):
@@ -223,6 +286,15 @@ class DatasetConfig(Section):
 
     name: ShelfName = Field(default="digits", description="Dataset, a name on the shelf.")
     params: Params = Field(default_factory=dict, description=PARAMS)
+    folder: Folder | None = Field(
+        default=None,
+        description="Folder of the data files; null: the environment's SIMDFL_DATA, else the cache folder.",
+    )
+
+    @model_serializer(mode="wrap")
+    def _omit_nothing(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Write no folder where none is given, so that data without files keep their digest."""
+        return _without(handler(self), self, ("folder",))
 
 
 class ModelConfig(Section):
@@ -276,6 +348,10 @@ class Learning(Section):
     optimiser: OptimiserConfig = Field(default_factory=OptimiserConfig, description="The optimiser.")
     evaluate_every: Count = Field(default=10, description="Steps between evaluations on the test records.")
     lanes: Lanes | None = Field(default=None, description="Gradients computed together; null: the model's.")
+    precision: Literal["float32", "bfloat16"] = Field(
+        default="float32",
+        description="What gradients are computed in; parameters, loss and the gradient itself stay float32.",
+    )
     nominal_parameters: Nominal | None = Field(
         default=None,
         description="Parameters that sizes and durations are those of (a cost profile); null: the model's own.",
@@ -292,11 +368,9 @@ class Learning(Section):
         return self
 
     @model_serializer(mode="wrap")
-    def _omit_nominal(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Write no nominal sizes where there are none, so that an ordinary run keeps its digest."""
-        written: dict[str, Any] = handler(self)
-        omitted = [k for k in ("nominal_parameters", "nominal_flops") if getattr(self, k) is None]
-        return {key: value for key, value in written.items() if key not in omitted}
+    def _omit_ordinary(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Write neither nominal sizes nor a precision where they are ordinary: such a run keeps its digest."""
+        return _without(handler(self), self, ("nominal_parameters", "nominal_flops", "precision"))
 
 
 class Beacon(Section):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,15 +17,19 @@ from simdfl.crypto.signatures import Keypair
 from simdfl.errors import ProtocolAborted, UserError, unknown_name
 from simdfl.kernel import Environment
 from simdfl.kernel.actor import Life
-from simdfl.learning.data import DATASETS, Dataset
+from simdfl.learning.data import Dataset
+from simdfl.learning.datasets import load_dataset
 from simdfl.learning.devices import DEVICES
 from simdfl.learning.gradients import GradientEngine, TrainingDivergedError, nominal_sizes
-from simdfl.learning.models import MODELS, Model
+from simdfl.learning.model import Model
+from simdfl.learning.models import MODELS
 from simdfl.learning.optimisers import make_optimiser
 from simdfl.learning.partition import Shards, partition_dirichlet, partition_iid
 from simdfl.learning.schedules import bind
 from simdfl.learning.sizes import SizeModel
+from simdfl.learning.states import own_rows
 from simdfl.network import Network
+from simdfl.network.nat import draw_relays
 from simdfl.network.strategies import make_gossip
 from simdfl.peers.peer import Messenger, Peer, Seat
 from simdfl.protocols import GOSSIP_PROTOCOLS, PROTOCOLS
@@ -47,7 +51,9 @@ from simdfl.world.conditions import (
     HOST_BPS,
     UNLIMITED,
     change_conditions,
+    draw_clock_offsets,
     draw_conditions,
+    draw_hidden,
     draw_overlay,
     let_peers_come_and_go,
     narrow_links,
@@ -190,11 +196,16 @@ def build(scenario: Scenario, progress: Progress | None = None, store: Nothing =
         np.inf if section.bandwidth == UNLIMITED else HOST_BPS,
         fidelity=section.fidelity,
         gossip=make_gossip(section.gossip.name, section.gossip.params),
+        relays=draw_relays(n, draw_hidden(scenario, rng), rng.stream("relays")),
     )
     change_conditions(scenario, env, network)
     slowness = _draw_slowness(scenario, rng)
     keypairs = [Keypair.from_seed(rng.key("signing-key", peer)) for peer in range(n)]
-    seats = [Seat(env, i, keypairs[i], behaviours[i], device, float(slowness[i]), network) for i in range(n)]
+    late_s = draw_clock_offsets(scenario, rng)
+    seats = [
+        Seat(env, i, keypairs[i], behaviours[i], device, float(slowness[i]), network, float(late_s[i]))
+        for i in range(n)
+    ]
     training.engine.store = store
     world = World(scenario, env, network, training, [], honest, observer, {}, None, [], [], notices)
     if scenario.protocol.name in ("verified", "btard"):
@@ -253,17 +264,16 @@ def _make_model(scenario: Scenario, input_shape: tuple[int, ...], n_classes: int
         params["lanes"] = section.lanes
     factory = _shelf("learning.model.name", section.model.name, MODELS)
     shape: dict[str, Any] = {"input_shape": input_shape, "n_classes": n_classes}
-    return bind("learning.model.params", factory, params, shape)
+    return replace(bind("learning.model.params", factory, params, shape), precision=section.precision)
 
 
 def _make_training(scenario: Scenario, rng: Rng) -> tuple[Training, list[str]]:
     section = scenario.learning
-    load = _shelf("learning.dataset.name", section.dataset.name, DATASETS)
-    given = {"rng": rng.stream("dataset")}
-    dataset = bind("learning.dataset.params", load, section.dataset.params, given)
+    chosen = section.dataset
+    dataset = load_dataset(chosen.name, chosen.params, rng.stream("dataset"), chosen.folder)
     model = _make_model(scenario, dataset.input_shape, dataset.n_classes)
     own_states = scenario.protocol.name in GOSSIP_PROTOCOLS
-    states = max(256, 4 * scenario.peers.count) if own_states else 256
+    states = own_rows(scenario.peers.count) if own_states else 256
     sizes = _make_sizes(scenario, model)
     engine = GradientEngine(model, dataset, section.batch_size, states=states, own_states=own_states, sizes=sizes)
     notice = engine.self_test(rng.stream("self-test"))

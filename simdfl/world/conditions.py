@@ -13,6 +13,8 @@ from simdfl.errors import UserError, unknown_name
 from simdfl.kernel import Environment
 from simdfl.network import Conditions, Network
 from simdfl.network.churn import Churn, start_churn
+from simdfl.network.conditions import Bursts
+from simdfl.network.nat import dial_publicly, draw_nat
 from simdfl.network.schedule import Schedule, Spell
 from simdfl.peers.behaviour import Behaviour
 from simdfl.rng import Rng
@@ -28,6 +30,7 @@ EXPONENTIAL_P90 = float(np.log(10.0))
 OVERLAY_DRAWS = 50
 UNLIMITED = "unlimited"
 HOST_BPS = 10e9
+READING_CLOCKS = ("verified", "btard")
 
 
 def draw_overlay(scenario: Scenario, byzantine: frozenset[int], rng: Rng) -> nx.Graph:
@@ -39,17 +42,43 @@ def draw_overlay(scenario: Scenario, byzantine: frozenset[int], rng: Rng) -> nx.
         If the shelf refuses the parameters, or no draw connects the honest peers.
     """
     n, section = scenario.peers.count, scenario.topology
+    hidden = draw_hidden(scenario, rng)
     for attempt in range(OVERLAY_DRAWS):
         try:
             overlay = topologies.build(section.name, n, rng.stream("overlay", attempt), **section.params)
         except topologies.TopologyError as error:
             raise UserError(f"topology: {error}") from error
+        if hidden:
+            overlay = dial_publicly(overlay, hidden, rng.stream("dialled", attempt))
         if is_honest_connected(overlay, set(byzantine)):
             return overlay
     raise UserError(
         f"topology: in {OVERLAY_DRAWS} draws of {section.name!r} the honest peers were never connected without "
-        f"the Byzantine ones; use a higher degree"
+        f"the Byzantine ones; use a higher degree{' or a smaller network.nat.share' if hidden else ''}"
     )
+
+
+def draw_hidden(scenario: Scenario, rng: Rng) -> frozenset[int]:
+    """Return the peers that nobody can dial."""
+    section = scenario.network.nat
+    return frozenset() if section is None else draw_nat(scenario.peers.count, section.share, rng.stream("nat"))
+
+
+def draw_clock_offsets(scenario: Scenario, rng: Rng) -> np.ndarray:
+    """Return by how much each peer's clock is late, (n,) seconds.
+
+    Raises
+    ------
+    UserError
+        If the protocol has no deadlines that a clock is read for.
+    """
+    skew_s, name = scenario.network.clock_skew_ms * 1e-3, scenario.protocol.name
+    if skew_s and name not in READING_CLOCKS:
+        raise UserError(
+            f"network.clock_skew_ms: {name!r} has no deadlines of contracts, by which clocks are read; "
+            f"use 0 or one of {', '.join(READING_CLOCKS)}"
+        )
+    return rng.stream("clocks").normal(0.0, skew_s, scenario.peers.count)
 
 
 def draw_conditions(section: NetworkSection, n: int, rng: Rng) -> Conditions:
@@ -81,7 +110,16 @@ def draw_conditions(section: NetworkSection, n: int, rng: Rng) -> Conditions:
         loss=section.loss,
         jitter_tail=section.jitter_tail,
         slow_start=section.slow_start,
+        initial_window=section.initial_window,
+        shares_lines=section.flows == "shared",
+        contention=section.contention,
+        bursts=_bursts(section),
     )
+
+
+def _bursts(section: NetworkSection) -> Bursts | None:
+    bursts = section.bursts
+    return None if bursts is None else Bursts(bursts.every_s, bursts.for_s, bursts.loss)
 
 
 def narrow_links(conditions: Conditions, behaviours: Sequence[Behaviour]) -> Conditions:

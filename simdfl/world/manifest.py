@@ -23,6 +23,7 @@ from simdfl.crypto.hashing import digest
 from simdfl.crypto.signatures import Keypair
 from simdfl.errors import UserError, unknown_name
 from simdfl.learning.devices import DEVICES
+from simdfl.learning.lanes import arithmetic_flags
 from simdfl.protocols.beacon_duty import PROOF_GAS_LIMIT
 from simdfl.protocols.exchange_duty import LOCK_PATIENCE
 from simdfl.protocols.parts import ClipSettings
@@ -194,7 +195,7 @@ def arithmetic_class(training: Training, batch_size: int, name: str) -> dict[str
         "device": jax.devices()[0].device_kind,
         "machine": platform.machine(),
         "threads": os.environ["NPROC"],
-        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+        "xla_flags": arithmetic_flags(),
         "jax": jax.__version__,
         "jaxlib": jaxlib.__version__,
         "numpy": np.__version__,
@@ -208,6 +209,7 @@ def make_manifest(scenario: Scenario, training: Training) -> dict[str, Any]:
     configuration = scenario.model_dump(mode="json", exclude=OUTSIDE_MANIFEST)
     for key in NOMINAL:
         configuration["learning"].pop(key, None)
+    configuration["learning"]["dataset"].pop("folder", None)  # what lies there is named by its root
     return {
         "format": "simdfl.manifest.v1",
         "version": __version__,

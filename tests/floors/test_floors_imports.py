@@ -18,7 +18,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("simdfl", "topologies", "adversaries", "contracts_model")
 FLOORS = (
-    {"units", "rng", "errors", "trace", "memo", "store", "canonical", "kernel"},
+    {"units", "rng", "errors", "trace", "memo", "store", "folders", "canonical", "kernel"},
     {"crypto", "learning", "aggregation"},
     {"network", "chain"},
     {"peers", "protocols"},

@@ -10,7 +10,8 @@ from scipy import stats
 
 from simdfl.crypto.hashing import xof
 from simdfl.errors import UserError
-from simdfl.learning.data import DATASETS, load_digits, make_synthetic
+from simdfl.learning.data import load_digits, make_synthetic
+from simdfl.learning.datasets import DATASETS
 from simdfl.learning.sampling import batch_indices, multiply_shift
 from simdfl.rng import Rng
 
@@ -39,7 +40,7 @@ def test_split_keeps_every_record_once():
 
 
 def test_same_generator_same_data():
-    for name in DATASETS:
+    for name in ("digits", "synthetic"):
         assert DATASETS[name](rng()).merkle_root() == DATASETS[name](rng()).merkle_root()
         assert DATASETS[name](rng()).merkle_root() != DATASETS[name](rng(2)).merkle_root()
 

@@ -22,7 +22,7 @@ both = pytest.mark.parametrize("fidelity", ["event", "kernel"])
 class Line:
     """Peers on one path or another, 10 ms apart, 8 Mbit/s: 1 kB takes 1 ms."""
 
-    def __init__(self, fidelity, graph, **change):
+    def __init__(self, fidelity, graph, relays=None, **change):
         n = graph.number_of_nodes()
         given = {
             "regions": np.zeros(n, dtype=int),
@@ -33,7 +33,8 @@ class Line:
             "down_bps": np.full(n, 8e6),
         }
         self.env = Environment()
-        self.network = Network(self.env, graph, Conditions(**{**given, **change}), Rng(1), 0.0, fidelity=fidelity)
+        links = Conditions(**{**given, **change})
+        self.network = Network(self.env, graph, links, Rng(1), 0.0, fidelity=fidelity, relays=relays)
         self.log = []
         self.network.transport.on_delivery = lambda time_s, to, m: self.log.append((round(time_s, 6), to))
 

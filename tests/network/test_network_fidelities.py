@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from simdfl.errors import UserError
 from simdfl.kernel import Environment, Inbox
 from simdfl.network import Conditions, Message, Network, Traffic
+from simdfl.network.conditions import Bursts
 from simdfl.network.message import HEADER_BYTES
 from simdfl.network.schedule import Schedule, Spell
 from simdfl.rng import Rng
@@ -125,6 +126,10 @@ def plays(draw):
         "loss": draw(st.sampled_from([0.0, 0.0, 0.2])),
         "tail": draw(st.sampled_from(["exponential", "pareto"])),
         "slow_start": draw(st.booleans()),
+        "initial_window": draw(st.sampled_from([1, 10])),
+        "shares_lines": draw(st.booleans()),
+        "contention": draw(st.sampled_from([0.0, 0.4])),
+        "bursts": draw(st.sampled_from([None, Bursts(0.03, 0.01, 0.3), Bursts(0.3, 0.3, 0.05)])),
         "sends": draw(st.lists(sends, max_size=12)),
         "waits": draw(st.lists(waits, max_size=6)),
         "outages": draw(st.lists(outages, max_size=2)),
@@ -142,6 +147,10 @@ def perform(fidelity, play):
         loss=play["loss"],
         jitter_tail=play["tail"],
         slow_start=play["slow_start"],
+        initial_window=play["initial_window"],
+        shares_lines=play["shares_lines"],
+        contention=play["contention"],
+        bursts=play["bursts"],
     )
     stage = Stage(fidelity, graph, links, play["seed"], play["validate_s"], play["waits"], listens=True)
     if play["refuses"]:

@@ -30,6 +30,7 @@ NEAR = (
 )
 """Computing takes longer than sending: a gradient 0.4 ms, a message some microseconds."""
 FULL = "output.trace=full"
+ONE_PEER = ("protocol.gossip.partners=one_peer_exponential",)
 
 
 def flip(scale: float = 5, count: int = 2) -> str:
@@ -74,6 +75,59 @@ def test_without_learning_gossip_contracts_at_the_rate_of_the_spectral_gap(topol
     assert all(after <= (1 - gap) ** 2 * before * (1 + 1e-4) for before, after in pairwise(seen))
     assert seen[-1] < 0.5 * seen[0]
     assert models(world).mean(axis=0) == pytest.approx(start.mean(axis=0), abs=1e-5)
+
+
+def test_one_peer_a_step_averages_exactly_after_log2_n_steps() -> None:
+    world = build_gossip(
+        "topology={name: exponential}",
+        "peers.count=16",
+        "protocol.steps=4",
+        *ONE_PEER,
+        "protocol.rule.name=mixing",
+    )
+    start = Rng(3).stream("models").standard_normal((16, world.training.n_parameters))
+    give_models(world, start)
+    stop_learning(world)
+    assert world.run().completed
+    assert models(world) == pytest.approx(np.tile(start.mean(axis=0), (16, 1)), abs=1e-5)
+    sent = world.network.bytes_by_class()["gradient"]
+    assert len(set(sent.tolist())) == 1  # one model a peer and step
+    assert sent[0] < 4.1 * 4 * world.training.n_parameters
+
+
+def test_a_random_matching_halves_distances_and_changes() -> None:
+    world = build_gossip(
+        "protocol.steps=6", "protocol.gossip.partners=random_matching", "protocol.rule.name=mixing"
+    )
+    start = Rng(3).stream("models").standard_normal((10, world.training.n_parameters))
+    give_models(world, start)
+    stop_learning(world)
+    partners = world.peers[0].job.partners
+    pairs = [tuple(tuple(partners.targets(step, peer)) for peer in range(10)) for step in range(6)]
+    result = world.run()
+    assert len(set(pairs)) > 3
+    for step in range(6):
+        assert all(pairs[step][pairs[step][p][0]] == (p,) for p in range(10) if pairs[step][p])
+    seen = [variance(start), *(row["consensus_distance"] for row in result.steps)]
+    assert all(after <= before * (1 + 1e-5) for before, after in pairwise(seen))
+    assert seen[-1] < 0.3 * seen[0]
+    assert models(world).mean(axis=0) == pytest.approx(start.mean(axis=0), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    "overrides, words",
+    [
+        (("protocol.gossip.partners=one_peer_exponential",), "use topology.name exponential"),
+        (
+            ("protocol.gossip.partners=random_matching", "protocol.rule.name=median"),
+            "protocol.rule.name: 'median'",
+        ),
+        (("protocol.gossip.partners=random_matching", ASYNC), "set protocol.gossip.fanout"),
+    ],
+)
+def test_one_partner_is_refused_where_it_makes_no_sense(overrides, words) -> None:
+    with pytest.raises(UserError, match=words):
+        build_gossip(*overrides)
 
 
 @pytest.mark.parametrize("optimiser", ["sgd", "momentum"])

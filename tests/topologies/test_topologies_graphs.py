@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 
 import topologies
 from simdfl.rng import Rng
-from topologies import TOPOLOGIES, TopologyError, build, is_honest_connected, measure, metropolis_weights
+from topologies import (
+    TOPOLOGIES,
+    TopologyError,
+    build,
+    is_honest_connected,
+    measure,
+    measures,
+    metropolis_weights,
+)
 
 DRAWN = [name for name in TOPOLOGIES if name != "from_file"]
 
@@ -35,7 +43,7 @@ def test_same_generator_same_graph(name):
     first, second, other = build(name, 30, rng()), build(name, 30, rng()), build(name, 30, rng(2))
     assert list(first.edges) == list(second.edges)
     assert first.nodes(data=True) == second.nodes(data=True)
-    if name not in ("ring", "torus", "complete", "star"):
+    if name not in ("ring", "torus", "complete", "star", "exponential"):
         assert list(first.edges) != list(other.edges)
 
 
@@ -60,6 +68,21 @@ def test_regular_degrees(name, params, degree):
 )
 def test_mean_degrees(name, params, low, high):
     assert low <= measure(build(name, 200, rng(), **params)).mean_degree <= high
+
+
+def test_the_exponential_graph_links_to_powers_of_two():
+    graph = build("exponential", 10, rng())
+    assert sorted(graph[0]) == [1, 2, 4, 6, 8, 9]
+    gaps = [measure(build("exponential", n, rng())).spectral_gap for n in (16, 256)]
+    rings = [measure(build("ring", n, rng())).spectral_gap for n in (16, 256)]
+    assert gaps[1] == pytest.approx(0.5 * gaps[0])  # falls as 1 / log n, that of a ring as 1 / n^2
+    assert rings[1] < 0.02 * rings[0]
+
+
+@pytest.mark.parametrize("name, params", [("random_regular", {"degree": 6}), ("erdos_renyi", {"mean_degree": 9})])
+def test_the_gap_of_a_large_graph_is_that_of_all_eigenvalues(name, params):
+    graph = build(name, 300, rng(), **params)
+    assert measures._sparse_spectral_gap(graph) == pytest.approx(measure(graph).spectral_gap, rel=1e-3)
 
 
 def test_torus_shapes():

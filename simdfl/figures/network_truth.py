@@ -24,6 +24,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from simdfl.figures.network_stage import Stage, dialled, equal_links
+from simdfl.figures.simblock_links import arrivals
 from simdfl.figures.style import SHADES
 from simdfl.kernel import Environment
 from simdfl.network import Conditions, Message, Network, Traffic
@@ -36,6 +37,7 @@ TRIALS = 3
 Row = dict[str, Any]
 MEGABYTES_N, BITCOIN_N = 1500, 6000
 BLOCK_BYTES = 534_000
+SIMBLOCK_MEDIAN_S, SIMBLOCK_BLOCKS = 8.27, 20
 CONTENTION = 0.5
 """Chosen among three values on the series of megabytes itself: its rows are a fit, not a prediction."""
 STAGES_BPS = np.array([50e6, 75e6, 100e6, 125e6, 150e6])
@@ -165,6 +167,15 @@ def bitcoin(trials: int, rng: Rng) -> Iterator[Row]:
             stage.publish(3600.0 * k, int(draw.integers(n)), BLOCK_BYTES)
         median_s = float(np.mean([np.median(delays) for delays in stage.play()]))
         yield _row(f"Bitcoin 2015, median of a block, lines of {bandwidth}", "s", "measured", 8.7, median_s)
+    lines = sample_bandwidth("simblock_2015", names, rng.stream("lines"))
+    round_trip_ms, draw = 2e3 * table.one_way_s, rng.stream("simblock")
+    blocks = [
+        arrivals(overlay, regions, round_trip_ms, lines, BLOCK_BYTES, int(draw.integers(n)), draw)
+        for _ in range(SIMBLOCK_BLOCKS)
+    ]
+    median_s = float(np.mean([np.median(block) for block in blocks]))
+    what = "Bitcoin 2015, median of a block, SimBlock's links in place of ours"
+    yield _row(what, "s", "reproduced", SIMBLOCK_MEDIAN_S, median_s)
 
 
 def megabytes(trials: int, rng: Rng) -> Iterator[Row]:

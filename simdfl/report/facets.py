@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from simdfl.records.cells import independent, short_names
 from simdfl.records.intervals import mean_interval
 from simdfl.report.picture import Picture
-from simdfl.report.style import label, legend, line_look
+from simdfl.report.style import label, line_look
 
 MOST_LINES = 6
 MOST_ROWS = 6
@@ -60,7 +60,9 @@ def facets_picture(runs: pd.DataFrame, keys: list[str]) -> Picture | None:
             _draw(axes, data[(data["row"] == row) & (data["measure"] == name)], _is_wide(runs[across]))
             title = f"{down[0]}: {row}" if down and axes is grid[place][0] else ""
             label(axes, title, across if place == len(rows) - 1 else "", what)
-    legend(grid[-1][0], 3, loc="upper left", bbox_to_anchor=(0.0, -0.3), columnspacing=1.2)
+    handles, names = grid[0][0].get_legend_handles_labels()
+    if len(names) > 1:
+        figure.legend(handles, names, loc="outside lower left", ncols=4, fontsize=9, handlelength=2.6)
     more = " Not all settings are drawn; the numbers beside hold them all." * (
         data["row"].nunique() > MOST_ROWS or data["line"].nunique() > MOST_LINES
     )

@@ -1,3 +1,3 @@
 """The figures, each from one command: ``python -m simdfl.figures beacon_bias``."""
 
-NAMES = ("beacon_bias", "ban_times", "defences", "sum_check", "network_truth")
+NAMES = ("beacon_bias", "ban_times", "defences", "defences_cifar10", "sum_check", "network_truth")

@@ -1,6 +1,7 @@
 """Accuracy over the steps under attack, by defence: ``scenarios/attack_table.yaml`` and its baselines.
 
-The dataset and the model are whatever the scenario names; nothing here depends on them.
+The dataset and the model are whatever the scenario names; nothing here depends on them. The same table for
+photographs is :mod:`simdfl.figures.defences_cifar10`.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ LABELS = {
 }
 
 
-def compute(trials: int, seed: int, cache: Path) -> pd.DataFrame:
+def compute(trials: int, seed: int, cache: Path, scenario: Path = SCENARIO) -> pd.DataFrame:
     """Return one row per seed, defence, attack or none, and evaluated step.
 
     Parameters
@@ -41,11 +42,13 @@ def compute(trials: int, seed: int, cache: Path) -> pd.DataFrame:
         The first.
     cache : Path
         Where finished runs are kept.
+    scenario : Path
+        With the defences of ``LABELS`` as its run and baselines.
     """
     plan: dict[str, tuple[int, str, str, Scenario]] = {}
     for number in range(seed, seed + trials):
         for attack, overrides in (("sign flip", []), ("none", ["adversaries=[]"])):
-            loaded = load(SCENARIO, overrides, seed=number)
+            loaded = load(scenario, overrides, seed=number)
             for defence, run in {"main": loaded.scenario, **loaded.baselines}.items():
                 plan[scenario_digest(run)[:24]] = (number, defence, attack, run)
     found = run_jobs(measure, {key: run for key, (_, _, _, run) in plan.items()}, cache, Console(), "runs")

@@ -1,7 +1,7 @@
 """The table of :mod:`simdfl.figures.defences` for ResNet-18 on CIFAR-10: ``scenarios/attack_table_cifar10.yaml``.
 
-The data are downloaded into the data folder or lie there already. Ten runs of 16 peers and 2,000 steps are weeks of
-one CPU core: an accelerator is what to compute it on.
+The data are downloaded into the data folder or lie there already. Ten runs of 16 peers and 2,000 steps are weeks
+of one CPU core: an accelerator is what to compute it on.
 """
 
 from __future__ import annotations

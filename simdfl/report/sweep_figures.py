@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from simdfl.records import intervals
 from simdfl.records.cells import independent, short_names
 from simdfl.report.cost_figures import stack
 from simdfl.report.facets import facets_picture
@@ -41,11 +42,8 @@ def mean_interval(values: np.ndarray) -> tuple[float, float, float]:
     >>> mean_interval(np.array([2.0]))
     (2.0, 2.0, 2.0)
     """
-    mean = float(np.mean(values))
-    if len(values) < 2:
-        return mean, mean, mean
-    half = stats.t.ppf(0.5 + CONFIDENCE / 2, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values))
-    return mean, mean - float(half), mean + float(half)
+    mean, low, high = intervals.mean_interval([float(value) for value in values], CONFIDENCE)
+    return (mean, low, high) if len(values) > 1 else (mean, mean, mean)
 
 
 def parameters(source: SweepFolder) -> list[str]:

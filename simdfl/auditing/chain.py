@@ -166,7 +166,7 @@ class ChainAudit:
         for key in ("nonce", "gas_limit"):
             writer = writer.u64(as_whole(place, r[key]))
         for key in ("max_fee_wei", "priority_fee_wei"):
-            writer = writer.u64(as_wei(place, r[key]))
+            writer = writer.u64(as_wei(place, r[key], 64))
         writer = writer.var(str(r["contract"]).encode())
         writer = writer.raw(as_wei(place, r["value_wei"]).to_bytes(32, "little"))
         return digest("simdfl/transaction", self.chain_id, writer.var(as_bytes(place, r["calldata"])).done())

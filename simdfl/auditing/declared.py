@@ -75,7 +75,7 @@ def check_declared(published: Published, findings: Findings) -> None:
         scheme, group = beacon_scheme(configuration), configuration["beacon"]["group"]
         protocol = configuration["protocol"]["name"]
         _check_accounts(published, terms, require)
-    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise Unusable(f"manifest.json: its configuration lacks {str(error)[:80]}") from error
     for name, value in declared.items():
         deployed = getattr(terms, name)

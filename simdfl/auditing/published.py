@@ -71,16 +71,16 @@ def as_bytes(place: str, value: Any, size: int | None = None) -> bytes:
 
 
 def as_whole(place: str, value: Any) -> int:
-    """Return a whole number, not negative."""
-    if type(value) is not int or not 0 <= value < 1 << 256:
+    """Return a whole number of at most 64 bits, not negative."""
+    if type(value) is not int or not 0 <= value < 1 << 64:
         raise Unusable(f"{place}: not a whole number")
     return value
 
 
-def as_wei(place: str, value: Any) -> int:
+def as_wei(place: str, value: Any, bits: int = 128) -> int:
     """Return an amount of wei, given as decimal text: JSON readers may round large numbers."""
-    if not isinstance(value, str) or not re.fullmatch("0|[1-9][0-9]{0,76}", value) or int(value) >= 1 << 256:
-        raise Unusable(f"{place}: not an amount of wei in decimal digits")
+    if not isinstance(value, str) or not re.fullmatch("0|[1-9][0-9]{0,38}", value) or int(value) >= 1 << bits:
+        raise Unusable(f"{place}: not an amount of wei in decimal digits, below 2**{bits}")
     return int(value)
 
 
@@ -218,6 +218,12 @@ def _check_chain(place: str, chain: dict[str, Any]) -> None:
         raise Unusable(f"{place}: no accounts, or contracts of another kind")
 
 
+def type_of_term(key: str) -> type:
+    """Return the type that a published term has."""
+    kinds = {"job_digest": bytes, "owner": bytes, "members": tuple, "shows": bool}
+    return kinds.get(key, int)
+
+
 def _terms(record: Any) -> Terms:
     given = dict(require_fields("deployment.json terms", record, TERM_FIELDS))
     given["job_digest"] = as_bytes("terms.job_digest", given["job_digest"], 32)
@@ -227,10 +233,8 @@ def _terms(record: Any) -> Terms:
     given["members"] = tuple(as_bytes("terms.members", member, 20) for member in given["members"])
     for key in ("deposit_wei", "reward_wei"):
         given[key] = as_wei(f"terms.{key}", given[key])
-    if given["founders"] is None:
-        raise Unusable("deployment.json terms.founders: not a number")
     for key, value in given.items():
-        if type(value) not in (int, bool, bytes, tuple, type(None)):
+        if type(value) is not type_of_term(key) and not (value is None and key == "assumed_byzantine"):
             raise Unusable(f"deployment.json terms.{key}: of the wrong type")
     try:
         given["withheld"] = Withheld(given["withheld"])

@@ -18,6 +18,7 @@ from contracts_model.snapshot import state_digest
 from simdfl.auditing.facts import Facts
 from simdfl.auditing.findings import Findings
 from simdfl.auditing.published import Published, as_bytes, as_wei, as_whole
+from simdfl.auditing.timing import time_rule
 from simdfl.canonical import canonical_json
 from simdfl.crypto.encoding import Writer
 from simdfl.crypto.hashing import digest
@@ -98,6 +99,7 @@ class ChainAudit:
         self.chain_id = digest("simdfl/chain", name.encode(), published.job_digest)
         self._nonces: dict[bytes, int] = defaultdict(int)
         self._base_fee_wei = as_wei("base_fee_wei", self._record["base_fee_wei"])
+        self._times = time_rule(name, self._record["source"], self._record["block_time_s"])
         self._last = (0, -1, self.chain_id)
         for event in self.job.genesis_events:
             self.facts.record(event)
@@ -122,7 +124,7 @@ class ChainAudit:
         self._require("block hashes", is_bound, place, "the hash does not bind header, receipts and parent")
         in_time = timestamp_s >= last_s
         if not self._record["is_channel"]:
-            in_time = in_time and abs(timestamp_s - number * self._record["block_time_s"]) <= 1
+            in_time = self._times.accepts(timestamp_s) and in_time
         self._require("block rules", number == last + 1 and in_time, place, "out of order or out of time")
         fee = as_wei("base_fee_wei", block["base_fee_wei"])
         self._require("block rules", fee == self._base_fee_wei, place, "not the base fee that demand gives")
@@ -202,6 +204,8 @@ class ChainAudit:
 
     def _check_end(self) -> None:
         place = f"{self._name}, after block {self._last[0]}"
+        objection = self._times.objection()
+        self._require("block rules", not objection, place, objection)
         try:
             self.job.check_conservation()
             self._require("balances", True, place, "")

@@ -7,7 +7,9 @@ from typing import Any
 
 from contracts_model import Call, Event
 from contracts_model.abi import AbiError
-from simdfl.chain.blockchain import Block, Blockchain
+from simdfl.chain.block import Block
+from simdfl.chain.blockchain import Blockchain
+from simdfl.chain.repairs import Repairs
 from simdfl.chain.transaction import Transaction
 from simdfl.crypto.signatures import Keypair
 from simdfl.errors import UserError
@@ -71,6 +73,8 @@ class ChainClient:
         self.history = chain.history
         self.head = 0
         self._early: dict[int, Block] = {}
+        self._forks: tuple[int, ...] = ()
+        self.repairs = Repairs(keypair.address)
         self._asked_after = -1
         self.step_hashes: dict[int, bytes] = {}
         self._chain = chain
@@ -97,7 +101,8 @@ class ChainClient:
     @property
     def inclusion_s(self) -> float:
         """Seconds within which a transaction sent now has been included and seen, as a rule."""
-        return (2 + self._chain.profile.finality_blocks) * self.block_time_s
+        profile = self._chain.profile
+        return profile.span_s(2 + profile.finality_blocks + profile.depth)
 
     def submit(
         self,
@@ -165,6 +170,10 @@ class ChainClient:
     def _receive(self, step: int, sender: int, message: Message) -> None:
         """Act on blocks in the order of the chain; they wait for one that is late, which is asked for in time."""
         block: Block = message.content
+        if len(block.forks) > len(self._forks):
+            self._go_back(block.forks)
+        if block.number > min((self._forks[len(block.forks) :]), default=block.number):
+            return  # of a branch that has been abandoned since
         if block.number > self.head:
             self._early[block.number] = block
         while self._early and self._chain.before(first := min(self._early)) <= self.head:
@@ -173,9 +182,25 @@ class ChainClient:
             self._asked_after = self.head
             self._later(self.block_time_s, self.head)
 
+    def _go_back(self, forks: tuple[int, ...]) -> None:
+        """Go back to the last block that stands: what came after it has not happened."""
+        ancestor = min(forks[len(self._forks) :])
+        self._forks = forks
+        self.repairs.go_back(ancestor, self._nonce)
+        self._early = {number: block for number, block in self._early.items() if number <= ancestor}
+        self.head = min(self.head, ancestor)
+
     def _act_on(self, block: Block) -> None:
-        """Take the events of a block."""
+        """Take the events of a block; send again what only failed because of a fork."""
         self.head = block.number
+        for receipt in self.repairs.note(block):
+            call = self._chain.job.decode_call(
+                receipt.sender, receipt.contract, receipt.calldata, receipt.value_wei
+            )
+            self.repairs.send_again(receipt.nonce, self._nonce)
+            self.submit(
+                call.contract, call.function, *call.args, value_wei=call.value_wei, gas_limit=receipt.gas_limit
+            )
         for event in block.events:
             if event.name == "StepOpened":
                 self.step_hashes[event.fields["step"]] = block.hash

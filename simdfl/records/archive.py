@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from simdfl.canonical import canonical_json
-from simdfl.chain.blockchain import Block
+from simdfl.chain.block import Block
 from simdfl.chain.transaction import Receipt
 from simdfl.network import Message
 from simdfl.protocols.beacon_duty import DealtEpoch

@@ -143,6 +143,8 @@ FIGURES = {
     "failed_transactions": "calls that reverted, whole run",
     "gas": "gas used on the paid chain in a step; mean",
     "fees_wei": "fees paid, whole run, wei; text, as it may exceed 64 bits",
+    "reorganisations": "times that another branch of the paid chain overtook, whole run",
+    "stale_blocks": "blocks of the paid chain that were made and do not stand, whole run",
     "byzantine": "Byzantine peers",
     "byzantine_removed": "of these, banned or ejected by the end",
     "honest_banned": "honest peers that were banned",

@@ -24,6 +24,7 @@ from simdfl.scenario.fields import (
     Params,
     Positive,
     Radius,
+    ReorgDepth,
     Section,
     ShelfName,
     Spread,
@@ -401,6 +402,20 @@ class Beacon(Section):
     epoch_outputs: int = Field(default=16, ge=2, description="Beacon outputs per batch of dealings.")
 
 
+class SourceConfig(Section):
+    """When blocks are found."""
+
+    name: ShelfName = Field(description="Block source, a name on the shelf.")
+    params: Params = Field(default_factory=dict, description=PARAMS)
+
+
+class Reorg(Section):
+    """A branch from elsewhere that overtakes."""
+
+    at_s: NotNegative = Field(description="The first block from this time on brings it, simulated s.")
+    depth: ReorgDepth = Field(description="Blocks that are abandoned.")
+
+
 class Chain(Section):
     """The blockchain; null keeps the profile's value."""
 
@@ -412,6 +427,17 @@ class Chain(Section):
     access_latency_ms: Milliseconds = Field(
         default=50.0, description="One-way latency between peer and chain, ms."
     )
+    source: SourceConfig | None = Field(default=None, description="When blocks are found.")
+    reorgs: list[Reorg] = Field(
+        default_factory=list, description="Reorganisations that are forced, beside those of the source."
+    )
+
+    @model_serializer(mode="wrap")
+    def _omit_ordinary(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Write what is not used nowhere, so that such a run keeps its digest."""
+        ordinary: dict[str, Any] = {"source": None, "reorgs": []}
+        written: dict[str, Any] = handler(self)
+        return {key: value for key, value in written.items() if ordinary.get(key, ...) != value}
 
 
 class Contracts(Section):

@@ -70,5 +70,5 @@ def _chain_s(world: World, steps: list[Row]) -> float:
     if world.chain is None or len(steps) < 2:
         return 0.0
     first_s, last_s = steps[0]["finished_s"], steps[-1]["finished_s"]
-    waits = [wait_s for at_s, wait_s in world.chain.barriers_s if first_s < at_s <= last_s]
+    waits = [wait_s for at_s, wait_s, _ in world.chain.barriers_s if first_s < at_s <= last_s]
     return sum(waits) / (len(steps) - 1)

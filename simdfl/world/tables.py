@@ -157,6 +157,8 @@ def summarise(world: World, steps: list[Row]) -> dict[str, Any]:
         "rejected_transactions": chain.rejected if chain else 0,
         "gas": sum(block.gas_used for block in chain.blocks) / done if chain else 0.0,
         "fees_wei": str(chain.fees_wei) if chain else "0",
+        "reorganisations": len(chain.reorganised) if chain else 0,
+        "stale_blocks": chain.stale if chain else 0,
         "engine": vars(world.training.engine.stats),
         "transmissions": world.network.transport.transmissions,
         "distinct_models": max((row["distinct_models"] for row in steps), default=0),

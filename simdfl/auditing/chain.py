@@ -72,6 +72,8 @@ def block_hash(block: dict[str, Any], parent: bytes) -> bytes:
     """Return the hash of a block on a parent."""
     numbers = [as_whole("header", block["number"]), as_whole("header", block["timestamp_s"])]
     numbers.append(as_wei("header", block["base_fee_wei"]))
+    if block["outside_gas"]:
+        numbers.append(as_whole("header", block["outside_gas"]))
     header = b"".join(number.to_bytes(16, "little") for number in numbers)
     return digest("simdfl/block", header, parent, *map(receipt_hash, block["transactions"]))
 
@@ -133,8 +135,14 @@ class ChainAudit:
             for position, receipt in enumerate(block["transactions"])
         )
         limit = self._record["gas_limit"]
+        outside_gas = as_whole("outside_gas", block["outside_gas"])
+        alone = outside_gas == 0 or self._record["is_shared"]
+        self._require("block rules", alone, place, "gas of others on a chain where the job is alone")
+        gas_used += outside_gas
         fits = block["gas_used"] == gas_used <= limit
-        self._require("block rules", fits, place, "not the gas that its calls used, or above the limit")
+        self._require(
+            "block rules", fits, place, "not the gas that its calls and others used, or above the limit"
+        )
         self._base_fee_wei = next_base_fee(self._base_fee_wei, gas_used, limit)
         self._last = (number, timestamp_s, own)
         self.facts.block_hashes.add(own)

@@ -108,6 +108,8 @@ def _check_chain(published: Published, name: str, chain: dict[str, Any], require
     found = (chain["contracts"], chain["is_channel"], chain["is_optimistic"], chain["window_s"])
     require(found == kind, f"{name} is {found}, declared is {kind}")
     require(chain["tx_gas_cap"] == TX_GAS_CAP, f"{name} caps calls at {chain['tx_gas_cap']} gas")
+    is_shared = not is_channel and declared.get("demand") is not None
+    require(chain["is_shared"] == is_shared, f"{name} is not shared with others as it is declared")
     source = {"name": "slots", "params": SLOTS} if is_channel else declared_source(declared)
     require(is_declared(chain["source"], source), f"the block source of {name} is not the declared one")
     for key in () if is_channel else ("block_time_s", "gas_limit", "base_fee_wei"):

@@ -16,8 +16,9 @@ from simdfl.crypto.hashing import digest
 class Block:
     """One block: header fields, and what happened in it.
 
-    ``forks`` is no part of it, but what a subscription tells beside it: the numbers of the blocks to which peers
-    had to go back before this one, in order.
+    ``gas_used`` is all of its gas, of which ``outside_gas`` went to others than the job. ``forks`` is no part of
+    the block, but what a subscription tells beside it: the numbers of the blocks to which peers had to go back
+    before this one, in order.
     """
 
     number: int
@@ -28,6 +29,7 @@ class Block:
     gas_used: int
     receipts: tuple[Receipt, ...]
     events: tuple[Event, ...]
+    outside_gas: int = 0
     forks: tuple[int, ...] = ()
 
 
@@ -66,10 +68,19 @@ def event_json(fields: dict[str, Any]) -> str:
 
 
 def block_hash(
-    number: int, timestamp_s: int, parent: bytes, base_fee_wei: int, receipts: Sequence[Receipt]
+    number: int,
+    timestamp_s: int,
+    parent: bytes,
+    base_fee_wei: int,
+    receipts: Sequence[Receipt],
+    outside_gas: int = 0,
 ) -> bytes:
-    """Return the hash that chains a block: over its header, transactions and outcomes."""
-    header = b"".join(value.to_bytes(16, "little") for value in (number, timestamp_s, base_fee_wei))
+    """Return the hash that chains a block: over its header, transactions and outcomes.
+
+    Gas of others is a fourth number of the header where there is any.
+    """
+    values = (number, timestamp_s, base_fee_wei, *[outside_gas] * (outside_gas > 0))
+    header = b"".join(value.to_bytes(16, "little") for value in values)
     pieces = [
         digest(
             "simdfl/receipt",

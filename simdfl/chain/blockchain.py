@@ -15,6 +15,7 @@ from contracts_model.abi import AbiError
 from contracts_model.deployment import Deployment
 from contracts_model.runtime import Revert
 from simdfl.chain.block import Block, BlockProduced, ContractEvent, Reorganised, block_hash, event_json
+from simdfl.chain.demand import make_demand
 from simdfl.chain.execution import Execution
 from simdfl.chain.forks import KEPT, Header, Tree
 from simdfl.chain.history import ChainHistory
@@ -77,12 +78,13 @@ class Blockchain(Actor):
         self.name = name
         self.chain_id = digest("simdfl/chain", name.encode(), job.terms.job_digest)
         self.blocks: list[Block] = []
-        self.execution = Execution(job, profile, KEPT * profile.can_fork)
+        rng = rng or Rng(0)
+        self.execution = Execution(job, profile, KEPT * profile.can_fork, make_demand(profile, rng, name))
         self.mempool, self.nonces = self.execution.mempool, self.execution.nonces
         self.tree = Tree(profile.timing.delay_s)
-        self.rejected = 0
+        self.rejected = self.expired = 0
         self.reorganised: list[Reorganised] = []
-        self._rng = (rng or Rng(0)).stream("blocks", name)
+        self._rng = rng.stream("blocks", name)
         self._forced = list(profile.reorgs)
         self._published = 0
         self._forks: tuple[int, ...] = ()
@@ -194,24 +196,40 @@ class Blockchain(Actor):
         """Execute a block on the head."""
         number, timestamp_s, base_fee_wei = header.number, int(header.at_s), self.base_fee_wei
         self._propose(header)
+        self._let_expire()
         arrivals = self.mempool.arrivals if header is self.tree.head else header.arrivals
-        receipts = self.execution.execute(number, timestamp_s, arrivals, self._includes)
+        receipts = self.execution.execute(number, header.at_s, arrivals, self._includes)
         self._note_barriers(receipts)
         events: tuple[Event, ...] = tuple(event for receipt in receipts for event in receipt.events)
-        gas_used = sum(receipt.gas_used for receipt in receipts)
+        own_gas, outside_gas = sum(receipt.gas_used for receipt in receipts), self.execution.outside_gas
         parent = self.blocks[-1].hash if self.blocks else self.chain_id
-        own_hash = block_hash(number, timestamp_s, parent, base_fee_wei, receipts)
         block = Block(
-            number, timestamp_s, parent, own_hash, base_fee_wei, gas_used, tuple(receipts), events, self._forks
+            number,
+            timestamp_s,
+            parent,
+            block_hash(number, timestamp_s, parent, base_fee_wei, receipts, outside_gas),
+            base_fee_wei,
+            own_gas + outside_gas,
+            tuple(receipts),
+            events,
+            outside_gas,
+            self._forks,
         )
         self.blocks.append(block)
         if receipts:
-            self._trace(self.env.now, BlockProduced(number, block.hash, len(receipts), gas_used))
+            self._trace(self.env.now, BlockProduced(number, block.hash, len(receipts), own_gas))
         for event in block.events:
             self.history.record(event)
             self._trace(self.env.now, ContractEvent(event.name, event_json(event.fields)))
         for watcher in self.on_block:
             watcher(block)
+
+    def _let_expire(self) -> None:
+        """Drop what has waited for too long."""
+        if self.profile.expiry_s is None:
+            return
+        earliest_s = self.env.now - self.profile.expiry_s
+        self.expired += self.mempool.drop(lambda t: self._arrived_s.get(t.signature, self.env.now) < earliest_s)
 
     def _note_barriers(self, receipts: Sequence[Receipt]) -> None:
         """Note how long every call that ended a phase of a step waited here until peers may act on it."""

@@ -17,6 +17,8 @@ from simdfl.kernel import Inbox
 from simdfl.network import Message, Network, Traffic
 
 DEFAULT_GAS_LIMIT = 1_500_000
+BUMP_BLOCKS = 3
+"""A call that has waited for so many blocks is replaced by one that pays more."""
 PEER_GAS_LIMIT = 10_000
 VALIDATOR_GAS_LIMIT = 25_000
 """Together these cover every ordinary call, also the one that happens to end a phase: it may have to eject
@@ -81,6 +83,7 @@ class ChainClient:
         self._network = network
         self._inbox = inbox
         self._nonce = 0
+        self.bumped = 0
         self._listen()
         for event in chain.job.genesis_events:
             self._take(event)
@@ -114,9 +117,37 @@ class ChainClient:
         tips: int = 1,
     ) -> None:
         """Sign a call and send it to the chain, with so many times the usual tip."""
-        transaction = self.sign(contract, function, args, value_wei, gas_limit, tips)
-        size = transaction.size_bytes
-        self._chain.post(Message("TX", transaction.nonce, self.peer, transaction, size, Traffic.CHAIN))
+        self._post(self.sign(contract, function, args, value_wei, gas_limit, tips))
+
+    def _post(self, transaction: Transaction) -> None:
+        """Send a transaction; look after it where it may wait for long."""
+        if not self._chain.mempool.has(transaction):
+            size = transaction.size_bytes
+            self._chain.post(Message("TX", transaction.nonce, self.peer, transaction, size, Traffic.CHAIN))
+        if self._chain.profile.may_wait:
+            env = self._chain.env
+            env.at(env.now + self._chain.profile.span_s(BUMP_BLOCKS), lambda: self._bump(transaction))
+
+    def _bump(self, transaction: Transaction) -> None:
+        """Replace a call that still waits by one that pays more; those behind it wait for it only.
+
+        The cap follows the base fee and both rise by a quarter, as far as the balance goes: a tenth is the least
+        that replaces a transaction.
+        """
+        sender = self.keypair.address
+        next_nonce = self._chain.nonces.get(sender, 0)
+        if transaction.nonce < next_nonce or self._network.is_down(self.peer):
+            return
+        if transaction.nonce == next_nonce:
+            tip_wei = transaction.priority_fee_wei * 5 // 4 + 1
+            cap_wei = max(transaction.max_fee_wei * 5 // 4, 2 * self._chain.base_fee_wei + tip_wei)
+            most_wei = transaction.gas_limit * cap_wei + transaction.call.value_wei
+            if most_wei <= self._chain.job.wallets.of(sender):
+                raised = replace(transaction, max_fee_wei=cap_wei, priority_fee_wei=tip_wei)
+                signature = self.keypair.sign(raised.signing_digest(self._chain.chain_id))
+                transaction = replace(raised, signature=signature)
+                self.bumped += 1
+        self._post(transaction)
 
     def sign(
         self,

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from contracts_model.deployment import Deployment
+from simdfl.chain.demand import Demand, Waiting
 from simdfl.chain.fees import next_base_fee_wei
 from simdfl.chain.mempool import Entry, Mempool
 from simdfl.chain.profiles import ChainProfile
@@ -26,6 +27,7 @@ class _Undo:
 
     base_fee_wei: int
     fees_wei: int
+    outsiders: Waiting | None
     steps: list[Callable[[], None]] = field(default_factory=list)
     taken: list[Entry] = field(default_factory=list)
 
@@ -41,9 +43,13 @@ class Execution:
         Limits and fees.
     depth : int
         How many blocks can be taken back.
+    demand : Demand, optional
+        Everybody else.
     """
 
-    def __init__(self, job: Deployment, profile: ChainProfile, depth: int = 0) -> None:
+    def __init__(
+        self, job: Deployment, profile: ChainProfile, depth: int = 0, demand: Demand | None = None
+    ) -> None:
         self.job = job
         self.profile = profile
         self.mempool = Mempool()
@@ -51,22 +57,35 @@ class Execution:
         self.base_fee_wei = profile.base_fee_wei
         self.fees_wei = 0
         self.keeps = depth > 0
+        self.outside_gas = 0
+        self._demand = demand
         self._journal: deque[_Undo] = deque(maxlen=depth)
 
     def execute(
-        self, number: int, timestamp_s: int, arrivals: int, includes: Callable[[Transaction], bool]
+        self, number: int, at_s: float, arrivals: int, includes: Callable[[Transaction], bool]
     ) -> list[Receipt]:
-        """Execute a block of those of the first `arrivals` transactions that its proposer includes."""
-        undo = _Undo(self.base_fee_wei, self.fees_wei)
+        """Execute a block of those of the first `arrivals` transactions that its proposer includes.
+
+        ``outside_gas`` is then what the others used of it.
+        """
+        demand = self._demand
+        if demand is not None:
+            demand.open_block(at_s, self.base_fee_wei)
+        undo = _Undo(self.base_fee_wei, self.fees_wei, demand.waiting if demand is not None else None)
         self.job.journal = undo.steps if self.keeps else None
         receipts: list[Receipt] = []
         left = self.profile.gas_limit
+        self.outside_gas = 0
         for transaction in self.mempool.ready(self.nonces, self.base_fee_wei, arrivals):
+            left -= self._let_others_in(self._tip_wei(transaction), left)
             if transaction.gas_limit > left or not self._can_pay(transaction) or not includes(transaction):
                 continue
-            receipt = self._apply(transaction, number, len(receipts), timestamp_s)
+            receipt = self._apply(transaction, number, len(receipts), int(at_s))
             left -= receipt.gas_used
             receipts.append(receipt)
+        left -= self._let_others_in(-1, left)
+        if demand is not None:
+            demand.close_block()
         undo.taken = self.mempool.remove_included(self.nonces)
         if self.keeps:
             self._journal.append(undo)
@@ -81,6 +100,17 @@ class Execution:
             undo.steps.pop()()
         self.base_fee_wei, self.fees_wei = undo.base_fee_wei, undo.fees_wei
         self.mempool.restore(undo.taken)
+        if self._demand is not None and undo.outsiders is not None:
+            self._demand.waiting = undo.outsiders
+
+    def _let_others_in(self, tip_wei: int, left: int) -> int:
+        """Give the others who tip more their gas; return it."""
+        gas = 0 if self._demand is None else self._demand.take(tip_wei, left)
+        self.outside_gas += gas
+        return gas
+
+    def _tip_wei(self, transaction: Transaction) -> int:
+        return min(transaction.priority_fee_wei, transaction.max_fee_wei - self.base_fee_wei)
 
     def _can_pay(self, transaction: Transaction) -> bool:
         most = transaction.gas_limit * transaction.max_fee_wei + transaction.call.value_wei
@@ -90,7 +120,7 @@ class Execution:
         call = transaction.call
         outcome = self.job.execute(call, number, timestamp_s, transaction.gas_limit)
         self._count(call.sender, transaction.nonce + 1)
-        tip_wei = min(transaction.priority_fee_wei, transaction.max_fee_wei - self.base_fee_wei)
+        tip_wei = self._tip_wei(transaction)
         self._pay(call.sender, FEE_BURN, outcome.gas_used * self.base_fee_wei)
         self._pay(call.sender, PROPOSER, outcome.gas_used * tip_wei)
         fee_wei = outcome.gas_used * (self.base_fee_wei + tip_wei)

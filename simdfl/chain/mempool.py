@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from heapq import heappop, heappush
 
 from simdfl.chain.transaction import Transaction
@@ -24,6 +24,11 @@ class Mempool:
 
     def __len__(self) -> int:
         return sum(len(pending) for pending in self._by_sender.values())
+
+    def has(self, transaction: Transaction) -> bool:
+        """Return whether a transaction waits here."""
+        waiting = self._by_sender.get(transaction.call.sender, {}).get(transaction.nonce)
+        return waiting is not None and waiting[1].signature == transaction.signature
 
     def add(self, transaction: Transaction) -> bool:
         """Take a transaction; False if it does not pay enough to replace the one that waits."""
@@ -79,6 +84,17 @@ class Mempool:
             if not pending:
                 del self._by_sender[sender]
         return taken
+
+    def drop(self, condition: Callable[[Transaction], bool]) -> int:
+        """Forget all transactions of which the condition holds; return how many."""
+        dropped = 0
+        for sender, pending in list(self._by_sender.items()):
+            for nonce in [nonce for nonce, (_, transaction) in pending.items() if condition(transaction)]:
+                del pending[nonce]
+                dropped += 1
+            if not pending:
+                del self._by_sender[sender]
+        return dropped
 
     def restore(self, entries: list[Entry]) -> None:
         """Put back what an abandoned block had taken, where it was; what has replaced it since stays."""

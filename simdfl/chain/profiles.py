@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from contracts_model.gas import TX_GAS_CAP
+from simdfl.chain.demand import DemandProfile
 from simdfl.chain.sources import BlockSource, Slots
 
 GWEI = 10**9
@@ -26,6 +27,7 @@ class ChainProfile:
     ``block_time_s`` seconds between slots; ``gas_limit`` per block, of which half is the EIP-1559 target;
     ``base_fee_wei`` at the start; ``priority_fee_wei`` what peers tip. ``source`` says when blocks are found;
     None is one every slot. ``reorgs`` are forced: pairs of time in seconds and depth in blocks, by time.
+    ``demand`` is everybody else; a transaction that has waited for ``expiry_s`` is dropped.
     """
 
     name: str
@@ -37,6 +39,13 @@ class ChainProfile:
     tx_gas_cap: int = TX_GAS_CAP
     source: BlockSource | None = None
     reorgs: tuple[tuple[float, int], ...] = ()
+    demand: DemandProfile | None = None
+    expiry_s: float | None = None
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether a call may wait for long or be dropped, so that its sender must look after it."""
+        return self.demand is not None or self.expiry_s is not None
 
     @property
     def timing(self) -> BlockSource:

@@ -51,6 +51,7 @@ def block_records(blocks: Iterable[Block]) -> Iterator[dict[str, Any]]:
             "hash": block.hash.hex(),
             "base_fee_wei": str(block.base_fee_wei),
             "gas_used": block.gas_used,
+            "outside_gas": block.outside_gas,
             "transactions": [receipt_record(receipt) for receipt in block.receipts],
         }
 

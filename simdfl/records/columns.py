@@ -143,6 +143,8 @@ FIGURES = {
     "failed_transactions": "calls that reverted, whole run",
     "gas": "gas used on the paid chain in a step; mean",
     "fees_wei": "fees paid, whole run, wei; text, as it may exceed 64 bits",
+    "base_fee_max_wei": "highest base fee of the paid chain, wei per gas; text",
+    "raised_bids": "calls that peers sent again for a higher fee because they waited, whole run",
     "reorganisations": "times that another branch of the paid chain overtook, whole run",
     "stale_blocks": "blocks of the paid chain that were made and do not stand, whole run",
     "byzantine": "Byzantine peers",

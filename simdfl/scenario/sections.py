@@ -14,6 +14,7 @@ from simdfl.scenario.fields import (
     BlockGas,
     BlockTime,
     Count,
+    Expiry,
     Fee,
     Folder,
     Lanes,
@@ -21,6 +22,7 @@ from simdfl.scenario.fields import (
     Milliseconds,
     Nominal,
     NotNegative,
+    OthersGas,
     Params,
     Positive,
     Radius,
@@ -416,6 +418,24 @@ class Reorg(Section):
     depth: ReorgDepth = Field(description="Blocks that are abandoned.")
 
 
+class Demand(Section):
+    """Everybody else on the chain, who competes for the gas of blocks and drives the base fee."""
+
+    load: float = Field(
+        ge=0, le=20, description="Gas that they ask for over the target, whatever it costs; no unit."
+    )
+    gas_each: OthersGas = Field(default=100_000, description="Gas of one of their transactions.")
+    cap_wei: Fee | None = Field(
+        default=None, description="Median of what they pay at most, wei per gas; null: twice the first base fee."
+    )
+    tip_wei: Fee | None = Field(
+        default=None, description="Median of their tips, wei per gas; null: what the peers tip."
+    )
+    spread: Spread = Field(
+        default=1.0, description="Standard deviation of the logarithm of caps and tips, no unit."
+    )
+
+
 class Chain(Section):
     """The blockchain; null keeps the profile's value."""
 
@@ -431,11 +451,17 @@ class Chain(Section):
     reorgs: list[Reorg] = Field(
         default_factory=list, description="Reorganisations that are forced, beside those of the source."
     )
+    demand: Demand | None = Field(
+        default=None, description="Everybody else on the chain; null: the job is alone."
+    )
+    expiry_s: Expiry | None = Field(
+        default=None, description="Time after which a waiting transaction is dropped, seconds; null: never."
+    )
 
     @model_serializer(mode="wrap")
     def _omit_ordinary(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Write what is not used nowhere, so that such a run keeps its digest."""
-        ordinary: dict[str, Any] = {"source": None, "reorgs": []}
+        ordinary: dict[str, Any] = {"source": None, "reorgs": [], "demand": None, "expiry_s": None}
         written: dict[str, Any] = handler(self)
         return {key: value for key, value in written.items() if ordinary.get(key, ...) != value}
 

@@ -10,6 +10,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from simdfl.chain.demand import DemandProfile
 from simdfl.chain.profiles import PROFILES, ChainProfile
 from simdfl.chain.sources import SOURCES, BlockSource, Recorded, read_gaps_us
 from simdfl.crypto.beacon import make_beacon
@@ -19,7 +20,7 @@ from simdfl.learning.schedules import bind
 from simdfl.protocols.beacon_duty import PROOF_GAS_LIMIT
 from simdfl.protocols.exchange_duty import LOCK_PATIENCE
 from simdfl.scenario import Scenario
-from simdfl.scenario.sections import Chain
+from simdfl.scenario.sections import Chain, Demand
 from simdfl.world.chains import main_profile
 from simdfl.world.manifest import beacon_shape, scheme_name
 
@@ -48,7 +49,7 @@ def chain_profile(scenario: Scenario) -> ChainProfile:
         raise unknown_name("chain.profile", section.profile, PROFILES)
     given = {
         key: value
-        for key in ("block_time_s", "gas_limit", "finality_blocks", "base_fee_wei")
+        for key in ("block_time_s", "gas_limit", "finality_blocks", "base_fee_wei", "expiry_s")
         if (value := getattr(section, key)) is not None
     }
     profile = replace(PROFILES[section.profile], **given)
@@ -56,6 +57,8 @@ def chain_profile(scenario: Scenario) -> ChainProfile:
     profile = replace(
         profile, source=source, block_time_s=source.block_time_s, reorgs=forced_reorgs(section, source)
     )
+    if section.demand is not None:
+        profile = replace(profile, demand=demand_profile(section.demand, profile))
     main = main_profile(scenario, profile)
     waits = main.finality_blocks + main.depth
     needed_s = max(main.span_s(waits + DEADLINE_BLOCKS), 2 * main.span_s(waits + INCLUSION_BLOCKS))
@@ -92,6 +95,13 @@ def make_source(section: Chain, profile: ChainProfile) -> BlockSource:
             raise UserError("chain.block_time_s: recorded blocks have times of their own; remove it")
         return Recorded.of(bind("chain.source.params", read_gaps_us, params))
     return bind("chain.source.params", SOURCES[name], params, {"block_time_s": profile.block_time_s})
+
+
+def demand_profile(section: Demand, profile: ChainProfile) -> DemandProfile:
+    """Return how much the others want; by default they pay twice the first base fee, and tip as the peers do."""
+    cap_wei = 2 * profile.base_fee_wei if section.cap_wei is None else section.cap_wei
+    tip_wei = profile.priority_fee_wei if section.tip_wei is None else section.tip_wei
+    return DemandProfile(section.load, section.gas_each, cap_wei, tip_wei, section.spread)
 
 
 def forced_reorgs(section: Chain, source: BlockSource) -> tuple[tuple[float, int], ...]:

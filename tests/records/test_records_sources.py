@@ -34,6 +34,7 @@ CHAINS = {
     "missed": "{profile: ethereum_mainnet, source: {name: slots, params: {missed: 0.2}}}",
     "profile": "{profile: ethereum_mainnet}",
     "poisson": "{block_time_s: 5, source: {name: poisson, params: {propagation_s: 2.0}}}",
+    "shared": "{demand: {load: 1.5}, expiry_s: 60}",
     "recorded": "{source: {name: recorded, params: {file: FILE}}, reorgs: [{at_s: 70, depth: 2}]}",
 }
 
@@ -92,6 +93,36 @@ def test_another_source_than_the_declared_one_is_noticed(
     outcome = audit(forger.json_of("deployment.json", lambda d: change(d["chains"]["chain"]["source"])))
     assert outcome.exit_status != 0
     shutil.rmtree(forger.folder)
+
+
+def without_others(blocks: list[dict[str, Any]]) -> None:
+    blocks[4] |= {"gas_used": blocks[4]["gas_used"] - blocks[4]["outside_gas"], "outside_gas": 0}
+
+
+def with_more(blocks: list[dict[str, Any]]) -> None:
+    blocks[4]["outside_gas"] += 100_000
+
+
+def above_the_limit(blocks: list[dict[str, Any]]) -> None:
+    blocks[-1] |= {"gas_used": 10**9, "outside_gas": 10**9}
+
+
+@pytest.mark.parametrize("change", [without_others, with_more, above_the_limit])
+def test_gas_of_others_is_accounted_for(change: Callable[[Any], None], root: Path, tmp_path: Path) -> None:
+    forger = Forger(published("shared", root), tmp_path / "forged")
+    assert first_of(audit(forger.blocks(change)))[0] == "block rules"
+
+
+def test_nobody_else_is_on_a_chain_that_is_not_shared(root: Path, tmp_path: Path) -> None:
+    forger = Forger(published("poisson", root), tmp_path / "forged")
+
+    def add(blocks: list[dict[str, Any]]) -> None:
+        blocks[-1] |= {"gas_used": blocks[-1]["gas_used"] + 21_000, "outside_gas": 21_000}
+
+    assert first_of(audit(forger.blocks(add)))[0] == "block rules"
+    forger = Forger(published("shared", root), tmp_path / "alone")
+    alone = forger.json_of("deployment.json", lambda d: d["chains"]["chain"].update(is_shared=False))
+    assert audit(alone).findings.checks["manifest"].failed == 1
 
 
 # ---- the rules by themselves

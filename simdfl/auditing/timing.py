@@ -27,10 +27,14 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "slots": SLOTS,
     "poisson": {"propagation_s": 0.0, "miners": 16, "shares": None},
     "recorded": {"gaps_us": []},
+    "bft": {"validators": 16, "latency_ms": 50.0, "spread": 0.5, "silent": 0.0, "timeout_s": 3.0},
+    "rollup": {"acts_on": "soft", "batch_s": 120.0, "l1_finality_s": 768.0, "l1_fee_wei_per_byte": 10**9},
 }
 """Sources with their parameters, and the values of those that a manifest does not name."""
 PROFILES: dict[str, dict[str, Any]] = {
     "ethereum_mainnet": {"name": "slots", "params": {"missed": 0.0025}},
+    "base": {"name": "rollup", "params": {}},
+    "arbitrum": {"name": "rollup", "params": {}},
 }
 """Profiles with a source of their own; all others have slots that are never missed."""
 
@@ -111,9 +115,45 @@ class RecordedGaps(TimeRule):
         return abs(timestamp_s - self.slot / 1e6) <= 1
 
 
+class VotedBlocks(TimeRule):
+    """Instant finality: never before the pause is over, and as late as votes and silent proposers explain."""
+
+    @property
+    def _round_s(self) -> float:
+        """The longest round: each of three steps at a latency seven deviations above the median."""
+        return self.block_time_s + 3e-3 * self.params["latency_ms"] * math.exp(7 * self.params["spread"])
+
+    def _accepts(self, timestamp_s: int) -> bool:
+        silent, gap_s = self.params["silent"], timestamp_s - self.last_s
+        failing = math.ceil(-LONGEST / math.log(silent)) if silent else 0
+        in_time = timestamp_s >= self.number * self.block_time_s - 1 and gap_s >= self.block_time_s - 1
+        return in_time and gap_s <= self._round_s + failing * self.params["timeout_s"] + 1
+
+    def objection(self) -> str:
+        """Return whether more rounds must have failed than proposers are silent."""
+        usual_s = self.block_time_s + 3e-3 * self.params["latency_ms"] * math.exp(2 * self.params["spread"])
+        over_s = self.last_s - self.number * usual_s - self._round_s
+        failed = math.floor(over_s / self.params["timeout_s"])
+        if failed > 0 and bdtr(self.number, self.number + failed, 1.0 - self.params["silent"]) < ALPHA:
+            return f"{self.number} blocks took {self.last_s} s, as if {failed} proposers had been silent"
+        return ""
+
+
 def is_number(value: Any, low: float, high: float) -> bool:
     """Return whether a value is a number within bounds; truth values are none."""
     return type(value) in (int, float) and low <= value <= high
+
+
+def _can_vote(p: dict[str, Any], block_s: float) -> bool:
+    bounds = {"latency_ms": (1e-9, 60_000), "spread": (0, 1), "silent": (0, 0.33), "timeout_s": (1e-9, 3600)}
+    within = all(is_number(p[key], *bound) for key, bound in bounds.items())
+    return within and type(p["validators"]) is int and 4 <= p["validators"] <= 400
+
+
+def _can_batch(p: dict[str, Any], block_s: float) -> bool:
+    within = is_number(p["batch_s"], 1e-9, 1e6) and is_number(p["l1_finality_s"], 0, 1e6)
+    price = p["l1_fee_wei_per_byte"]
+    return within and p["acts_on"] in ("soft", "posted", "final") and type(price) is int and 0 <= price <= 10**15
 
 
 CHECKS: dict[str, Callable[[dict[str, Any], float], bool]] = {
@@ -125,6 +165,16 @@ CHECKS: dict[str, Callable[[dict[str, Any], float], bool]] = {
         and all(type(gap) is int and 0 <= gap < 1 << 60 for gap in p["gaps_us"])
         and abs(sum(p["gaps_us"]) / len(p["gaps_us"]) / 1e6 - block_s) < 1e-6 * block_s
     ),
+    "bft": _can_vote,
+    "rollup": _can_batch,
+}
+
+
+RULES: dict[str, type[TimeRule]] = {
+    "poisson": ExponentialGaps,
+    "recorded": RecordedGaps,
+    "bft": VotedBlocks,
+    "rollup": TimeRule,
 }
 
 
@@ -145,7 +195,7 @@ def time_rule(place: str, source: Any, block_time_s: float) -> TimeRule:
         raise Unusable(f"{place}: impossible parameters of the block source {name}")
     if name == "slots":
         return (MissedSlots if params["missed"] else TimeRule)(block_time_s, params)
-    return {"poisson": ExponentialGaps, "recorded": RecordedGaps}[name](block_time_s, params)
+    return RULES[name](block_time_s, params)
 
 
 def declared_source(chain: dict[str, Any]) -> dict[str, Any]:

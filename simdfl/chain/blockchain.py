@@ -87,6 +87,7 @@ class Blockchain(Actor):
         self._rng = rng.stream("blocks", name)
         self._forced = list(profile.reorgs)
         self._published = 0
+        self._times_s: list[float] = []
         self._forks: tuple[int, ...] = ()
         self._told: tuple[int, ...] = ()
         self.barriers_s: list[tuple[float, float, int]] = []
@@ -182,6 +183,7 @@ class Blockchain(Actor):
         for _ in range(depth):
             self.execution.take_back()
             self.blocks.pop()
+            self._times_s.pop()
         self.reorganised.append(event)
         self._trace(self.env.now, event)
         self.history.rebuild([*self.job.genesis_events, *(e for block in self.blocks for e in block.events)])
@@ -216,6 +218,7 @@ class Blockchain(Actor):
             self._forks,
         )
         self.blocks.append(block)
+        self._times_s.append(header.at_s)
         if receipts:
             self._trace(self.env.now, BlockProduced(number, block.hash, len(receipts), own_gas))
         for event in block.events:
@@ -234,6 +237,7 @@ class Blockchain(Actor):
     def _note_barriers(self, receipts: Sequence[Receipt]) -> None:
         """Note how long every call that ended a phase of a step waited here until peers may act on it."""
         depth_s = self.profile.finality_blocks * self.profile.block_time_s
+        depth_s += self.profile.timing.settled_at(self.env.now) - self.env.now
         for receipt in receipts:
             arrived_s = self._arrived_s.get(receipt.signature, self.env.now)
             if not self.execution.keeps:
@@ -258,6 +262,13 @@ class Blockchain(Actor):
         """Return whether the proposer of this block includes a transaction that could be."""
         return self.proposers is None or self.proposers.includes(self._proposer, transaction)
 
+    def _settled(self) -> int:
+        """Return how many blocks the source lets peers act on, the finality depth aside."""
+        settled_at, number = self.profile.timing.settled_at, len(self.blocks)
+        while number and settled_at(self._times_s[number - 1]) > self.env.now:
+            number -= 1
+        return number
+
     def _is_news(self, block: Block) -> bool:
         """Return whether peers are sent a block: it has events or, where forks happen, failed calls."""
         return bool(block.events or (self.profile.can_fork and block.receipts))
@@ -267,7 +278,7 @@ class Blockchain(Actor):
 
         After a fork the first one is sent even if nothing happened in it: it tells them to go back.
         """
-        last = len(self.blocks) - self.profile.finality_blocks
+        last = self._settled() - self.profile.finality_blocks
         news = [block for block in self.blocks[self._published : max(last, 0)] if self._is_news(block)]
         if not news and last > self._published and self._forks != self._told:
             news = [self.blocks[last - 1]]
@@ -289,7 +300,7 @@ class Blockchain(Actor):
 
     def _serve_sync(self, head: int, sender: int, message: Message) -> None:
         """Send a peer that was down the blocks after its head, as far as peers may act on them."""
-        last = len(self.blocks) - self.profile.finality_blocks
+        last = self._settled() - self.profile.finality_blocks
         for block in self.blocks[head : max(head, last)]:
             if self._is_news(block):
                 self._network.send(self._block_message(block), sender)

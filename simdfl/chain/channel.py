@@ -130,6 +130,7 @@ class PeerChannel(Blockchain):
         block = self.blocks[-1]
         if not block.receipts:
             self.blocks.pop()
+            self._times_s.pop()
             self.tree.drop()
             return
         self._rounds.pop(block.number - 2, None)

@@ -19,6 +19,7 @@ from simdfl.chain.transaction import Receipt, Transaction
 
 PROPOSER = b"simdfl-proposer-acct"
 FEE_BURN = b"simdfl-basefee-burnt"
+DATA_FEES = b"simdfl-l1-data-fees-"
 
 
 @dataclass
@@ -114,7 +115,12 @@ class Execution:
 
     def _can_pay(self, transaction: Transaction) -> bool:
         most = transaction.gas_limit * transaction.max_fee_wei + transaction.call.value_wei
-        return self.job.wallets.of(transaction.call.sender) >= most
+        return self.job.wallets.of(transaction.call.sender) >= most + self._data_fee_wei(transaction)
+
+    def _data_fee_wei(self, transaction: Transaction) -> int:
+        """Return what a transaction's bytes cost on the chain below."""
+        price_wei = self.profile.timing.data_fee_wei
+        return price_wei * transaction.size_bytes if price_wei else 0
 
     def _apply(self, transaction: Transaction, number: int, position: int, timestamp_s: int) -> Receipt:
         call = transaction.call
@@ -123,7 +129,10 @@ class Execution:
         tip_wei = self._tip_wei(transaction)
         self._pay(call.sender, FEE_BURN, outcome.gas_used * self.base_fee_wei)
         self._pay(call.sender, PROPOSER, outcome.gas_used * tip_wei)
-        fee_wei = outcome.gas_used * (self.base_fee_wei + tip_wei)
+        data_wei = self._data_fee_wei(transaction)
+        if data_wei:
+            self._pay(call.sender, DATA_FEES, data_wei)
+        fee_wei = outcome.gas_used * (self.base_fee_wei + tip_wei) + data_wei
         self.fees_wei += fee_wei
         return Receipt(
             number,

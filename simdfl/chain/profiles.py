@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from contracts_model.gas import TX_GAS_CAP
 from simdfl.chain.demand import DemandProfile
-from simdfl.chain.sources import BlockSource, Slots
+from simdfl.chain.sources import BlockSource, Rollup, Slots
 
 GWEI = 10**9
 USUAL_DEPTH = 2
@@ -75,6 +75,8 @@ PROFILES: dict[str, ChainProfile] = {
         ChainProfile("ethereum_l1", 12.0, 60_000_000, 10 * GWEI, GWEI),
         ChainProfile("ethereum_mainnet", 12.0, 60_000_000, 10 * GWEI, GWEI, source=Slots(12.0, missed=0.0025)),
         ChainProfile("optimism", 2.0, 60_000_000, GWEI // 100, GWEI // 1000),
+        ChainProfile("base", 2.0, 60_000_000, GWEI // 100, GWEI // 1000, source=Rollup(2.0)),
+        ChainProfile("arbitrum", 0.25, 32_000_000, GWEI // 100, GWEI // 1000, source=Rollup(0.25)),
         ChainProfile("classroom_devnet", 1.0, 30_000_000, GWEI),
     )
 }

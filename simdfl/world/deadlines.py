@@ -131,7 +131,7 @@ def check_dealing_time(scenario: Scenario, profile: ChainProfile) -> None:
     threshold, packing = beacon_shape(scenario, n)
     dealings = -(-outputs // packing) * n
     checking_s = scheme.verify_exponentiations(n, threshold) * dealings * device.group_exp_s
-    block_s = (profile.finality_blocks + 1) * profile.block_time_s
+    block_s = (profile.finality_blocks + 1) * profile.block_time_s + profile.timing.lag_s
     judgement_s = profile.span_s(profile.finality_blocks + profile.depth + JUDGEMENT_BLOCKS)
     needed_s = max(c.deal_s / 2, checking_s) + judgement_s
     if c.deal_s < needed_s:

@@ -7,13 +7,15 @@ from itertools import islice, pairwise
 
 import numpy as np
 import pytest
+from chain_stage import GWEI, RICH, ChainStage
 
+from simdfl.chain.execution import DATA_FEES
 from simdfl.chain.profiles import PROFILES
-from simdfl.chain.sources import QUANTILE, Poisson, Recorded, Slots, read_gaps_us
+from simdfl.chain.sources import QUANTILE, Bft, Poisson, Recorded, Rollup, Slots, read_gaps_us
 from simdfl.errors import UserError
 from simdfl.rng import Rng
 from simdfl.scenario.sections import Chain
-from simdfl.world.deadlines import make_source
+from simdfl.world.deadlines import forced_reorgs, make_source
 
 MANY = 20_000
 ALPHA = 1e-6
@@ -21,6 +23,8 @@ SOURCES = {
     "slots": Slots(0.7),
     "missed": Slots(12.0, missed=0.2),
     "poisson": Poisson(3.0),
+    "bft": Bft(1.0, validators=10, silent=0.05),
+    "rollup": Rollup(0.25),
     "recorded": Recorded.of((1_000_000, 0, 2_500_000, 250_000)),
 }
 
@@ -40,7 +44,9 @@ def test_times_ascend_with_the_declared_mean_and_are_the_same_again(name):
     assert all(before <= after for before, after in pairwise(found))
     assert found == times(source)
     expected = source.block_time_s / (1.0 - getattr(source, "missed", 0.0))
-    assert found[-1] / MANY == pytest.approx(expected, rel=0.05)
+    if name == "bft":
+        expected += 3 * 0.05 + 3.0 * 0.05 / 0.95  # three ways to more than two thirds of the others
+    assert found[-1] / MANY == pytest.approx(expected, rel=0.06)
 
 
 @pytest.mark.parametrize("name", SOURCES)
@@ -113,6 +119,12 @@ def test_a_bad_record_is_a_sentence(tmp_path, content, sentence):
         ),
         ({"name": "poisson", "params": {"shares": [1.0, 0.0]}}, r"shares: got \[1.0, 0.0\]"),
         ({"name": "poisson", "params": {"miners": "all"}}, r"params.miners: got 'all'; allowed is int"),
+        (
+            {"name": "bft", "params": {"silent": 0.5}},
+            r"silent: got 0.5; allowed is a probability",
+        ),
+        ({"name": "rollup", "params": {"acts_on": "batch"}}, r"acts_on: got 'batch'; allowed is"),
+        ({"name": "rollup", "params": {"batch_s": 0}}, r"batch_s: got 0; allowed is above 0"),
         ({"name": "recorded"}, r"parameter 'file' is missing"),
     ],
 )
@@ -124,3 +136,37 @@ def test_a_bad_source_is_a_sentence(source, sentence):
 def test_a_profile_keeps_its_source_under_another_block_time():
     source = make_source(Chain(), replace(PROFILES["ethereum_mainnet"], block_time_s=6.0))
     assert source == Slots(6.0, missed=0.0025)
+
+
+@pytest.mark.parametrize(("acts_on", "heard_s"), [("soft", 2.15), ("posted", 42.15), ("final", 142.15)])
+def test_behind_a_rollup_peers_act_on_the_word_the_batch_or_its_finality(acts_on, heard_s):
+    source = Rollup(2.0, acts_on=acts_on, batch_s=30.0, l1_finality_s=100.0, l1_fee_wei_per_byte=1000)
+    stage = ChainStage(source=source)
+    heard = []
+    stage.inboxes[0].listen("BLOCK:chain", lambda step, *_: heard.append((round(stage.env.now, 2), step)))
+    sent = stage.send(stage.make(0, 0))
+    stage.run(200.0)
+    assert heard == [(heard_s, 1)]
+    receipt = stage.chain.blocks[0].receipts[0]
+    assert receipt.fee_wei == receipt.gas_used * 2 * GWEI + 1000 * sent.size_bytes
+    assert stage.job.wallets.of(DATA_FEES) == 1000 * sent.size_bytes
+    assert source.span_s(1) >= heard_s - 0.15 - 2.0 * (acts_on != "soft")
+
+
+def test_who_cannot_pay_for_the_bytes_waits():
+    stage = ChainStage(source=Rollup(2.0, l1_fee_wei_per_byte=10**15))
+    sender = stage.keys[0].address
+    stage.job.wallets.balances[sender] = 2 * 10**15
+    stage.job.minted_wei -= RICH - 2 * 10**15
+    stage.send(stage.make(0, 0, amount=1))
+    assert stage.run(4.5) == [[], []]
+
+
+@pytest.mark.parametrize("name", ["bft", "rollup"])
+def test_final_blocks_cannot_be_reorganised(name):
+    params = {"acts_on": "posted"} if name == "rollup" else {}
+    section = Chain.model_validate(
+        {"source": {"name": name, "params": params}, "reorgs": [{"at_s": 1, "depth": 1}]}
+    )
+    with pytest.raises(UserError, match=f"chain.reorgs: blocks of '{name}' are final; remove reorgs"):
+        forced_reorgs(section, make_source(section, PROFILES["app_chain"]))

@@ -14,7 +14,7 @@ from audited_run import Forger, audit, first_of, publish
 
 from simdfl.auditing.findings import Unusable
 from simdfl.auditing.timing import time_rule
-from simdfl.chain.sources import BlockSource, Poisson, Recorded, Slots
+from simdfl.chain.sources import Bft, BlockSource, Poisson, Recorded, Rollup, Slots
 from simdfl.rng import Rng
 
 LONG = 300
@@ -34,6 +34,8 @@ CHAINS = {
     "missed": "{profile: ethereum_mainnet, source: {name: slots, params: {missed: 0.2}}}",
     "profile": "{profile: ethereum_mainnet}",
     "poisson": "{block_time_s: 5, source: {name: poisson, params: {propagation_s: 2.0}}}",
+    "bft": "{source: {name: bft, params: {silent: 0.1, validators: 7}}}",
+    "rollup": "{profile: arbitrum, source: {name: rollup, params: {acts_on: posted, batch_s: 30}}}",
     "shared": "{demand: {load: 1.5}, expiry_s: 60}",
     "recorded": "{source: {name: recorded, params: {file: FILE}}, reorgs: [{at_s: 70, depth: 2}]}",
 }
@@ -68,7 +70,7 @@ def later(seconds: int) -> Callable[[list[dict[str, Any]]], None]:
     return change
 
 
-@pytest.mark.parametrize(("name", "seconds"), [("missed", 5), ("poisson", 150), ("recorded", 3)])
+@pytest.mark.parametrize(("name", "seconds"), [("missed", 5), ("poisson", 150), ("recorded", 3), ("bft", 60)])
 def test_a_block_out_of_its_time_is_noticed(name: str, seconds: int, root: Path, tmp_path: Path) -> None:
     forger = Forger(published(name, root), tmp_path / "forged")
     outcome = audit(forger.blocks(later(seconds)))
@@ -113,6 +115,21 @@ def test_gas_of_others_is_accounted_for(change: Callable[[Any], None], root: Pat
     assert first_of(audit(forger.blocks(change)))[0] == "block rules"
 
 
+def test_a_rollup_charges_for_bytes(root: Path, tmp_path: Path) -> None:
+    forger = Forger(published("rollup", root), tmp_path / "forged")
+
+    def spare(blocks: list[dict[str, Any]]) -> None:
+        call = next(call for block in blocks for call in block["transactions"])
+        call["fee_wei"] = str(int(call["fee_wei"]) - 10**9)
+
+    assert first_of(audit(forger.blocks(spare)))[0] == "block rules"
+    cheap = Forger(published("rollup", root), tmp_path / "cheap")
+    folder = cheap.json_of(
+        "deployment.json", lambda d: d["chains"]["chain"]["source"]["params"].update(l1_fee_wei_per_byte=0)
+    )
+    assert audit(folder).findings.checks["manifest"].failed == 1
+
+
 def test_nobody_else_is_on_a_chain_that_is_not_shared(root: Path, tmp_path: Path) -> None:
     forger = Forger(published("poisson", root), tmp_path / "forged")
 
@@ -136,7 +153,10 @@ def accepted(source: BlockSource, keep: Callable[[int], bool], seed: int = 0, co
     return all(rule.accepts(time_s) for time_s in times_s) and not rule.objection()
 
 
-SOURCES = [Slots(2.0), Slots(0.25), Slots(12.0, missed=0.05), Slots(0.5, missed=0.3), Poisson(13.0), Poisson(0.4)]
+SOURCES = [
+    *(Slots(2.0), Slots(0.25), Slots(12.0, missed=0.05), Slots(0.5, missed=0.3)),
+    *(Poisson(13.0), Poisson(0.4), Bft(2.0, silent=0.1), Bft(0.2), Rollup(0.5)),
+]
 
 
 @pytest.mark.parametrize("source", [*SOURCES, Recorded.of((100_000, 3_300_000))], ids=repr)

@@ -34,8 +34,6 @@ class BlockSource(ABC):
     """A law of block times; `block_time_s` is their mean."""
 
     name: ClassVar[str]
-    is_final: ClassVar[bool] = False
-    """Whether a block is final as soon as it is made: no reorganisation can be forced upon it."""
 
     block_time_s: float
 
@@ -43,6 +41,25 @@ class BlockSource(ABC):
     def delay_s(self) -> float:
         """Seconds until another maker knows a block; with 0 nobody ever builds beside the head."""
         return 0.0
+
+    @property
+    def is_final(self) -> bool:
+        """Whether blocks on which peers act are final: no reorganisation can be forced upon them."""
+        return False
+
+    @property
+    def data_fee_wei(self) -> int:
+        """Price of a byte of a transaction, beside its gas."""
+        return 0
+
+    @property
+    def lag_s(self) -> float:
+        """Return the least time between a block and when peers may act on it."""
+        return 0.0
+
+    def settled_at(self, at_s: float) -> float:
+        """Return when peers may act on a block of this time, the finality depth aside."""
+        return at_s
 
     @abstractmethod
     def found(self, rng: np.random.Generator) -> Iterator[Found]:

@@ -436,6 +436,15 @@ class Demand(Section):
     )
 
 
+class Blobs(Section):
+    """Blob space (EIP-4844), in which dealings could be posted instead of gossiped: their price is reported."""
+
+    fork: Literal["cancun", "prague", "osaka", "bpo1", "bpo2"] = Field(
+        default="bpo2", description="Whose target and most blobs a block has."
+    )
+    fee_wei: Fee = Field(default=1, description="Price of blob gas when an epoch's first blob is posted, wei.")
+
+
 class Chain(Section):
     """The blockchain; null keeps the profile's value."""
 
@@ -454,6 +463,7 @@ class Chain(Section):
     demand: Demand | None = Field(
         default=None, description="Everybody else on the chain; null: the job is alone."
     )
+    blobs: Blobs | None = Field(default=None, description="Report what dealings would cost in blobs; null: no.")
     expiry_s: Expiry | None = Field(
         default=None, description="Time after which a waiting transaction is dropped, seconds; null: never."
     )
@@ -461,7 +471,7 @@ class Chain(Section):
     @model_serializer(mode="wrap")
     def _omit_ordinary(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Write what is not used nowhere, so that such a run keeps its digest."""
-        ordinary: dict[str, Any] = {"source": None, "reorgs": [], "demand": None, "expiry_s": None}
+        ordinary: dict[str, Any] = {"source": None, "reorgs": [], "demand": None, "expiry_s": None, "blobs": None}
         written: dict[str, Any] = handler(self)
         return {key: value for key, value in written.items() if ordinary.get(key, ...) != value}
 

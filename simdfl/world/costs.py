@@ -5,8 +5,10 @@ The four add up to the step time. Overhead is the difference of each to the unve
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from contracts_model.blobs import FORKS, blobs_for, post_blobs
+from contracts_model.gas import CALLDATA_FLOOR_TOKEN_GAS, CALLDATA_TOKENS_PER_NONZERO_BYTE
 from simdfl.world.result import Row
 
 if TYPE_CHECKING:
@@ -54,6 +56,29 @@ def time_split(world: World, steps: list[Row], step_s: float) -> dict[str, float
         "waiting_s": step_s - compute_s - traffic_s - chain_s,
         "gradient_work_s": spent_s(("gradient",)),
         "extra_work_s": spent_s(EXTRA),
+    }
+
+
+def blob_figures(world: World) -> dict[str, Any]:
+    """Return what the dealings of all epochs would cost in blobs, and in calldata; empty if nobody asks.
+
+    Every dealing has blobs of its own, as dealers post their transcripts themselves. An epoch's are posted one
+    block after the other, beside everybody else's, who post the target. Calldata is at its floor (EIP-7623), with
+    no zero byte.
+    """
+    section, job = world.scenario.chain.blobs, world.job
+    if section is None or job is None or world.chains is None or world.chains.paid is None:
+        return {}
+    rules, profile = FORKS[section.fork], world.chains.paid.profile
+    counts = [sum(map(blobs_for, sizes)) for sizes in job.dealt_bytes.values()]
+    posted = [post_blobs(count, section.fee_wei, profile.base_fee_wei, rules) for count in counts]
+    sizes = sum(sum(sizes) for sizes in job.dealt_bytes.values())
+    gas = sizes * CALLDATA_FLOOR_TOKEN_GAS * CALLDATA_TOKENS_PER_NONZERO_BYTE
+    return {
+        "blobs": sum(counts),
+        "blob_blocks": max((epoch.blocks for epoch in posted), default=0),
+        "blob_fees_wei": str(sum(epoch.fee_wei for epoch in posted)),
+        "calldata_fees_wei": str(gas * profile.base_fee_wei),
     }
 
 

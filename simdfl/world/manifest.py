@@ -105,7 +105,8 @@ def make_manifest(scenario: Scenario, training: Training) -> dict[str, Any]:
     for key in NOMINAL:
         configuration["learning"].pop(key, None)
     configuration["learning"]["dataset"].pop("folder", None)  # what lies there is named by its root
-    configuration["chain"].pop("reorgs", None)  # the world's, as the network is
+    for key in ("reorgs", "blobs"):
+        configuration["chain"].pop(key, None)  # the world's, as the network is, and a price that nobody pays
     source = configuration["chain"].get("source")
     if source is not None and source["name"] == Recorded.name:
         gaps_us = read_gaps_us(source["params"]["file"])

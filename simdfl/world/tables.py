@@ -10,7 +10,7 @@ from contracts_model.registry import Standing
 from simdfl.network import Traffic
 from simdfl.trace import trace_line
 from simdfl.world.assurance import assurance_rows
-from simdfl.world.costs import time_split
+from simdfl.world.costs import blob_figures, time_split
 from simdfl.world.result import Row, RunResult
 from topologies.measures import measure
 
@@ -162,6 +162,7 @@ def summarise(world: World, steps: list[Row]) -> dict[str, Any]:
         "raised_bids": sum(peer.chain.bumped for peer in peers) if chain else 0,
         "reorganisations": len(chain.reorganised) if chain else 0,
         "stale_blocks": chain.stale if chain else 0,
+        **blob_figures(world),
         "engine": vars(world.training.engine.stats),
         "transmissions": world.network.transport.transmissions,
         "distinct_models": max((row["distinct_models"] for row in steps), default=0),

@@ -15,7 +15,10 @@ from audited_run import Forger, audit, first_of, publish
 from simdfl.auditing.findings import Unusable
 from simdfl.auditing.timing import time_rule
 from simdfl.chain.sources import Bft, BlockSource, Poisson, Recorded, Rollup, Slots
+from simdfl.records.summary import blob_sentence
 from simdfl.rng import Rng
+from simdfl.scenario import loads
+from simdfl.world import build
 
 LONG = 300
 TEXT = """
@@ -140,6 +143,22 @@ def test_nobody_else_is_on_a_chain_that_is_not_shared(root: Path, tmp_path: Path
     forger = Forger(published("shared", root), tmp_path / "alone")
     alone = forger.json_of("deployment.json", lambda d: d["chains"]["chain"].update(is_shared=False))
     assert audit(alone).findings.checks["manifest"].failed == 1
+
+
+def test_blobs_are_priced_beside_the_run_and_change_nothing_of_it() -> None:
+    text = TEXT.format(chain="{block_time_s: 4}", long=LONG)
+    world = build(loads(text, "blobs", ["chain.blobs={fork: cancun, fee_wei: 1000}"]).scenario)
+    result, plain = world.run(), build(loads(text, "plain").scenario).run()
+    assert result.trace_digest == plain.trace_digest
+    assert world.job is not None
+    sizes = [size for epoch in world.job.dealt_bytes.values() for size in epoch]
+    assert len(sizes) >= 5
+    figures = result.summary
+    assert figures["blobs"] == sum(-(-size // 126_976) for size in sizes)
+    assert int(figures["blob_fees_wei"]) >= figures["blobs"] * 131_072 * 1000
+    assert int(figures["calldata_fees_wei"]) == sum(sizes) * 40 * 10**9
+    assert "blobs" not in plain.summary
+    assert f"fill {figures['blobs']} blobs" in blob_sentence(result)
 
 
 # ---- the rules by themselves

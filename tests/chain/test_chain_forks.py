@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,8 +20,10 @@ from simdfl.chain.repairs import TRIES, Repairs
 from simdfl.chain.sources import Found, Poisson
 from simdfl.protocols.verified import StepFinished
 from simdfl.rng import Rng
-from simdfl.scenario import loads
+from simdfl.scenario import load, loads
 from simdfl.world import build
+
+ROOT = Path(__file__).parents[2]
 
 # ---- the tree
 
@@ -278,3 +281,20 @@ def test_behind_finality_peers_act_as_if_there_were_no_forks():
         for w in (world, other)
     ]
     assert sorted(steps[0]) == sorted(steps[1])
+
+
+def test_what_censors_and_forks_spoil_together_is_sent_again():
+    """A branch whose proposers leave calls out lets later calls fail; nobody honest loses a seat for it."""
+    deep = "[{at_s: 500, depth: 4}, {at_s: 560, depth: 3}, {at_s: 600, depth: 5}, {at_s: 640, depth: 3}]"
+    changes = ["protocol.steps=8", "chain.block_time_s=5", f"chain.reorgs={deep}"]
+    censors = ["adversaries=[{name: censoring_proposer, count: 4}]"]
+    world = build(load(ROOT / "scenarios" / "proof_of_work.yaml", [*changes, *censors]).scenario)
+    result = world.run()
+    spoiled = [
+        r for b in world.chain.blocks for r in b.receipts if r.reason.startswith("not in the reveal phase")
+    ]
+    assert "not in the reveal phase" in reasons
+    assert result.completed
+    assert result.removals == []
+    assert result.summary["distinct_models"] == 1
+    world.chain.job.check_conservation()

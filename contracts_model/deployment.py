@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,6 +64,8 @@ class Deployment:
     contracts: dict[str, Contract] = field(init=False)
     treasury: Treasury = field(init=False)
     genesis_events: tuple[Event, ...] = field(init=False, default=())
+    journal: list[Callable[[], None]] | None = field(init=False, default=None, repr=False, compare=False)
+    """Where given, successful calls leave here how to undo them, in order; to be undone last first."""
 
     def __post_init__(self) -> None:
         self.machine = Machine()
@@ -145,6 +148,8 @@ class Deployment:
             meter.rollback()
             meter.refund = 0
             context.events.clear()
+        if self.journal is not None:
+            self.journal.extend(meter.undo)
         gas_used = gas_limit if reason == "out of gas" else meter.settle(calldata)
         return Outcome(gas_used, reason, tuple(context.events))
 

@@ -18,6 +18,7 @@ from contracts_model.snapshot import state_digest
 from simdfl.auditing.facts import Facts
 from simdfl.auditing.findings import Findings
 from simdfl.auditing.published import Published, as_bytes, as_wei, as_whole
+from simdfl.auditing.timing import time_rule
 from simdfl.canonical import canonical_json
 from simdfl.crypto.encoding import Writer
 from simdfl.crypto.hashing import digest
@@ -25,6 +26,8 @@ from simdfl.crypto.signatures import recover
 
 TIPS = b"simdfl-proposer-acct"
 BURNT_FEES = b"simdfl-basefee-burnt"
+DATA_FEES = b"simdfl-l1-data-fees-"
+SIGNATURE_BYTES = 65
 
 Tick = Callable[[int], None]
 
@@ -71,6 +74,8 @@ def block_hash(block: dict[str, Any], parent: bytes) -> bytes:
     """Return the hash of a block on a parent."""
     numbers = [as_whole("header", block["number"]), as_whole("header", block["timestamp_s"])]
     numbers.append(as_wei("header", block["base_fee_wei"]))
+    if block["outside_gas"]:
+        numbers.append(as_whole("header", block["outside_gas"]))
     header = b"".join(number.to_bytes(16, "little") for number in numbers)
     return digest("simdfl/block", header, parent, *map(receipt_hash, block["transactions"]))
 
@@ -98,6 +103,7 @@ class ChainAudit:
         self.chain_id = digest("simdfl/chain", name.encode(), published.job_digest)
         self._nonces: dict[bytes, int] = defaultdict(int)
         self._base_fee_wei = as_wei("base_fee_wei", self._record["base_fee_wei"])
+        self._times = time_rule(name, self._record["source"], self._record["block_time_s"])
         self._last = (0, -1, self.chain_id)
         for event in self.job.genesis_events:
             self.facts.record(event)
@@ -122,7 +128,7 @@ class ChainAudit:
         self._require("block hashes", is_bound, place, "the hash does not bind header, receipts and parent")
         in_time = timestamp_s >= last_s
         if not self._record["is_channel"]:
-            in_time = in_time and abs(timestamp_s - number * self._record["block_time_s"]) <= 1
+            in_time = self._times.accepts(timestamp_s) and in_time
         self._require("block rules", number == last + 1 and in_time, place, "out of order or out of time")
         fee = as_wei("base_fee_wei", block["base_fee_wei"])
         self._require("block rules", fee == self._base_fee_wei, place, "not the base fee that demand gives")
@@ -131,8 +137,14 @@ class ChainAudit:
             for position, receipt in enumerate(block["transactions"])
         )
         limit = self._record["gas_limit"]
+        outside_gas = as_whole("outside_gas", block["outside_gas"])
+        alone = outside_gas == 0 or self._record["is_shared"]
+        self._require("block rules", alone, place, "gas of others on a chain where the job is alone")
+        gas_used += outside_gas
         fits = block["gas_used"] == gas_used <= limit
-        self._require("block rules", fits, place, "not the gas that its calls used, or above the limit")
+        self._require(
+            "block rules", fits, place, "not the gas that its calls and others used, or above the limit"
+        )
         self._base_fee_wei = next_base_fee(self._base_fee_wei, gas_used, limit)
         self._last = (number, timestamp_s, own)
         self.facts.block_hashes.add(own)
@@ -141,7 +153,9 @@ class ChainAudit:
         """Check one call and execute it; return the gas that it used."""
         place = f"{self._name} block {number}, call {position} ({r['contract']}.{r['function']})"
         sender = as_bytes(place, r["sender"], 20)
-        signed = recover(self._signing_digest(place, r), as_bytes(place, r["signature"]))
+        body = self._body(place, r)
+        signed = recover(digest("simdfl/transaction", self.chain_id, body), as_bytes(place, r["signature"]))
+        data_wei = (len(body) + SIGNATURE_BYTES) * self._record["source"]["params"].get("l1_fee_wei_per_byte", 0)
         self._require("transaction signatures", signed == sender, place, "not signed by its sender")
         fee, cap, tip = (as_wei(place, r[key]) for key in ("fee_wei", "max_fee_wei", "priority_fee_wei"))
         in_place = (r["block"], r["position"], r["nonce"]) == (number, position, self._nonces[sender])
@@ -149,19 +163,20 @@ class ChainAudit:
         self._require("block rules", in_place, place, "another place or nonce than its turn")
         self._require("block rules", priced, place, "outside what the chain includes")
         self._nonces[sender] = as_whole(place, r["nonce"]) + 1
-        outcome = self._execute(place, r, sender, number, timestamp_s)
+        outcome = self._execute(place, r, sender, number, timestamp_s, data_wei)
         self.facts.calls[f"{r['contract']}.{r['function']}"] += 1
         tip_wei = min(tip, max(0, cap - self._base_fee_wei))
         self._require(
             "block rules",
-            fee == outcome.gas_used * (self._base_fee_wei + tip_wei),
+            fee == outcome.gas_used * (self._base_fee_wei + tip_wei) + data_wei,
             place,
             "another fee than gas and prices give",
         )
-        self._pay(place, sender, outcome.gas_used, tip_wei)
+        self._pay(place, sender, outcome.gas_used, tip_wei, data_wei)
         return outcome.gas_used
 
-    def _signing_digest(self, place: str, r: dict[str, Any]) -> bytes:
+    def _body(self, place: str, r: dict[str, Any]) -> bytes:
+        """Return the bytes of a transaction that are signed."""
         writer = Writer()
         for key in ("nonce", "gas_limit"):
             writer = writer.u64(as_whole(place, r[key]))
@@ -169,9 +184,11 @@ class ChainAudit:
             writer = writer.u64(as_wei(place, r[key], 64))
         writer = writer.var(str(r["contract"]).encode())
         writer = writer.raw(as_wei(place, r["value_wei"]).to_bytes(32, "little"))
-        return digest("simdfl/transaction", self.chain_id, writer.var(as_bytes(place, r["calldata"])).done())
+        return writer.var(as_bytes(place, r["calldata"])).done()
 
-    def _execute(self, place: str, r: dict[str, Any], sender: bytes, number: int, timestamp_s: int) -> Outcome:
+    def _execute(
+        self, place: str, r: dict[str, Any], sender: bytes, number: int, timestamp_s: int, data_wei: int
+    ) -> Outcome:
         value_wei = as_wei(place, r["value_wei"])
         try:
             calldata = as_bytes(place, r["calldata"])
@@ -180,7 +197,8 @@ class ChainAudit:
             self._require("receipts", False, place, "calldata that no function of this contract has")
             return Outcome(0, "", ())
         gas_limit = as_whole(place, r["gas_limit"])
-        can_pay = self.job.wallets.of(sender) >= gas_limit * as_wei(place, r["max_fee_wei"]) + value_wei
+        most_wei = gas_limit * as_wei(place, r["max_fee_wei"]) + value_wei + data_wei
+        can_pay = self.job.wallets.of(sender) >= most_wei
         self._require("block rules", can_pay, place, "its sender could not have paid for it")
         outcome = self.job.execute(call, number, timestamp_s, gas_limit)
         claimed = (r["function"], r["reason"], r["gas_used"], canonical_json(r["events"]))
@@ -193,15 +211,18 @@ class ChainAudit:
             self.facts.record(event)
         return outcome
 
-    def _pay(self, place: str, sender: bytes, gas_used: int, tip_wei: int) -> None:
+    def _pay(self, place: str, sender: bytes, gas_used: int, tip_wei: int, data_wei: int) -> None:
         try:
             self.job.wallets.move(sender, BURNT_FEES, gas_used * self._base_fee_wei)
             self.job.wallets.move(sender, TIPS, gas_used * tip_wei)
+            self.job.wallets.move(sender, DATA_FEES, data_wei)
         except Revert:
             self._require("balances", False, place, "its sender cannot pay the fee")
 
     def _check_end(self) -> None:
         place = f"{self._name}, after block {self._last[0]}"
+        objection = self._times.objection()
+        self._require("block rules", not objection, place, objection)
         try:
             self.job.check_conservation()
             self._require("balances", True, place, "")

@@ -13,6 +13,7 @@ from contracts_model.gas import TX_GAS_CAP
 from contracts_model.terms import FIXED_POINT_BITS, Terms, Withheld
 from simdfl.auditing.findings import Findings, Unusable
 from simdfl.auditing.published import Published, as_wei
+from simdfl.auditing.timing import SLOTS, declared_source, is_declared
 from simdfl.units import ETHER
 
 PEER_BALANCE_WEI = 1_000 * ETHER
@@ -107,6 +108,10 @@ def _check_chain(published: Published, name: str, chain: dict[str, Any], require
     found = (chain["contracts"], chain["is_channel"], chain["is_optimistic"], chain["window_s"])
     require(found == kind, f"{name} is {found}, declared is {kind}")
     require(chain["tx_gas_cap"] == TX_GAS_CAP, f"{name} caps calls at {chain['tx_gas_cap']} gas")
+    is_shared = not is_channel and declared.get("demand") is not None
+    require(chain["is_shared"] == is_shared, f"{name} is not shared with others as it is declared")
+    source = {"name": "slots", "params": SLOTS} if is_channel else declared_source(declared)
+    require(is_declared(chain["source"], source), f"the block source of {name} is not the declared one")
     for key in () if is_channel else ("block_time_s", "gas_limit", "base_fee_wei"):
         value = declared[key]
         given = as_wei(name, chain[key]) if key == "base_fee_wei" else chain[key]

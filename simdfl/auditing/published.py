@@ -17,6 +17,7 @@ from contracts_model.job import Job
 from contracts_model.terms import Terms, Withheld
 from simdfl.auditing.findings import Unusable
 from simdfl.auditing.reading import read_json, read_lines
+from simdfl.auditing.timing import time_rule
 from simdfl.canonical import canonical_json
 from simdfl.chain.host import ChainHost
 from simdfl.crypto.beacon import SCHEMES, RandomBeacon, make_beacon
@@ -32,9 +33,18 @@ MANIFEST_FIELDS = (
 DEPLOYMENT_FIELDS = ("format", "terms", "beacon", "chains")
 CHAIN_FIELDS = (
     *("contracts", "is_channel", "is_optimistic", "window_s", "block_time_s", "gas_limit", "tx_gas_cap"),
-    *("base_fee_wei", "balances", "final_state"),
+    *("base_fee_wei", "source", "is_shared", "balances", "final_state"),
 )
-BLOCK_FIELDS = ("number", "timestamp_s", "parent", "hash", "base_fee_wei", "gas_used", "transactions")
+BLOCK_FIELDS = (
+    "number",
+    "timestamp_s",
+    "parent",
+    "hash",
+    "base_fee_wei",
+    "gas_used",
+    "outside_gas",
+    "transactions",
+)
 RECEIPT_FIELDS = (
     *("block", "position", "sender", "contract", "function", "calldata", "value_wei", "nonce", "gas_limit"),
     *("max_fee_wei", "priority_fee_wei", "signature", "gas_used", "fee_wei", "reason", "events"),
@@ -212,8 +222,9 @@ def _check_chain(place: str, chain: dict[str, Any]) -> None:
     block_s = chain["block_time_s"]
     if numbers[0] < 2 or type(block_s) not in (int, float) or not 0 < block_s < 1e9:
         raise Unusable(f"{place}: impossible gas limit or block time")
-    if any(type(chain[key]) is not bool for key in ("is_channel", "is_optimistic")):
-        raise Unusable(f"{place}: is_channel and is_optimistic are true or false")
+    time_rule(place, chain["source"], block_s)
+    if any(type(chain[key]) is not bool for key in ("is_channel", "is_optimistic", "is_shared")):
+        raise Unusable(f"{place}: is_channel, is_optimistic and is_shared are true or false")
     if not isinstance(chain["balances"], dict) or chain["contracts"] not in ("job", "anchor"):
         raise Unusable(f"{place}: no accounts, or contracts of another kind")
 

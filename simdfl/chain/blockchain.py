@@ -1,25 +1,27 @@
-"""The chain as an actor: it takes transactions, makes a block every slot and sends it to every peer.
+"""The chain as an actor: it takes transactions, makes blocks as its source finds them, and sends them to peers.
 
-Slots lie at ``k · block_time_s``: no accumulated drift. Blocks are executed as they are made, by the contracts
-themselves; each carries the hash of the one before. What it leaves out: missed slots, forks, several proposers.
+Blocks are executed when they become part of the longest branch, by the contracts themselves; each carries the
+hash of the one before. When a branch overtakes, the last blocks are taken back, their transactions wait again,
+and the other branch is executed (:mod:`simdfl.chain.forks`, :mod:`simdfl.chain.execution`). What it leaves out:
+peers at different entry points, who would see different heads for a while.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 from contracts_model import Event
 from contracts_model.abi import AbiError
 from contracts_model.deployment import Deployment
 from contracts_model.runtime import Revert
-from simdfl.chain.fees import next_base_fee_wei
+from simdfl.chain.block import Block, BlockProduced, ContractEvent, Reorganised, block_hash, event_json
+from simdfl.chain.demand import make_demand
+from simdfl.chain.execution import Execution
+from simdfl.chain.forks import KEPT, Header, Tree
 from simdfl.chain.history import ChainHistory
-from simdfl.chain.mempool import Mempool
 from simdfl.chain.profiles import ChainProfile
 from simdfl.chain.proposer import ProposerPolicy
+from simdfl.chain.sources import Found
 from simdfl.chain.transaction import Receipt, Transaction
 from simdfl.crypto.hashing import digest
 from simdfl.crypto.signatures import recover
@@ -27,55 +29,14 @@ from simdfl.errors import CryptoError
 from simdfl.kernel import Actor, Environment
 from simdfl.kernel.actor import Life
 from simdfl.network import Message, Network, Traffic
+from simdfl.rng import Rng
 from simdfl.trace import Tracer
 
-PROPOSER = b"simdfl-proposer-acct"
-FEE_BURN = b"simdfl-basefee-burnt"
 BLOCK_HEADER_BYTES = 512
 EVENT_BYTES = 96
 """A log entry as a light client receives it: topic, address and the proof's share."""
-
-
-@dataclass(frozen=True)
-class Block:
-    """One block: header fields, and what happened in it."""
-
-    number: int
-    timestamp_s: int
-    parent: bytes
-    hash: bytes
-    base_fee_wei: int
-    gas_used: int
-    receipts: tuple[Receipt, ...]
-    events: tuple[Event, ...]
-
-
-@dataclass(frozen=True)
-class BlockProduced:
-    """Trace: a block with at least one transaction."""
-
-    number: int
-    hash: bytes
-    transactions: int
-    gas_used: int
-
-
-@dataclass(frozen=True)
-class ContractEvent:
-    """Trace: an event of a contract, its fields in canonical JSON."""
-
-    name: str
-    fields: str
-
-
 BARRIERS = {"Exchange", "Final", "StepOpened"}
 """Events that let a step go on: all commitments, all aggregates, or the beacon's output are there."""
-
-
-def event_json(fields: dict[str, Any]) -> str:
-    """Return event fields as canonical JSON; bytes in hexadecimal."""
-    plain = {key: value.hex() if isinstance(value, bytes) else value for key, value in fields.items()}
-    return json.dumps(plain, sort_keys=True, separators=(",", ":"))
 
 
 class Blockchain(Actor):
@@ -90,11 +51,13 @@ class Blockchain(Actor):
     job : Deployment
         The contracts.
     profile : ChainProfile
-        Slots, limits and fees.
+        Block source, limits and fees.
     tracer : Tracer
         Receives blocks and contract events.
     name : str
         Tells apart the chains of one run: their messages, events and signatures.
+    rng : Rng
+        Where the source's chances come from.
     """
 
     def __init__(
@@ -105,6 +68,7 @@ class Blockchain(Actor):
         profile: ChainProfile,
         tracer: Tracer,
         name: str = "chain",
+        rng: Rng | None = None,
     ) -> None:
         super().__init__(env)
         self._network = network
@@ -114,15 +78,23 @@ class Blockchain(Actor):
         self.name = name
         self.chain_id = digest("simdfl/chain", name.encode(), job.terms.job_digest)
         self.blocks: list[Block] = []
-        self.mempool = Mempool()
-        self.nonces: dict[bytes, int] = {}
-        self.base_fee_wei = profile.base_fee_wei
-        self.rejected = 0
-        self.fees_wei = 0
-        self.barriers_s: list[tuple[float, float]] = []
+        rng = rng or Rng(0)
+        self.execution = Execution(job, profile, KEPT * profile.can_fork, make_demand(profile, rng, name))
+        self.mempool, self.nonces = self.execution.mempool, self.execution.nonces
+        self.tree = Tree(profile.timing.delay_s)
+        self.rejected = self.expired = 0
+        self.reorganised: list[Reorganised] = []
+        self._rng = rng.stream("blocks", name)
+        self._forced = list(profile.reorgs)
+        self._published = 0
+        self._times_s: list[float] = []
+        self._forks: tuple[int, ...] = ()
+        self._told: tuple[int, ...] = ()
+        self.barriers_s: list[tuple[float, float, int]] = []
         self._arrived_s: dict[bytes, float] = {}
         self.history = ChainHistory()
         self.on_block: list[Callable[[Block], None]] = []
+        self.on_reorganised: list[Callable[[Reorganised], None]] = []
         self.proposers: ProposerPolicy | None = None
         self._proposer = 0
         for event in job.genesis_events:
@@ -167,68 +139,122 @@ class Blockchain(Actor):
         within = transaction.gas_limit <= self.profile.tx_gas_cap
         return within and signer == transaction.call.sender and encoded == transaction.calldata
 
-    def run(self) -> Life:
-        """Make a block at every slot, for ever."""
-        number = 0
-        while True:
-            number += 1
-            yield self.env.until_time(number * self.profile.block_time_s)
-            self._produce(number)
+    @property
+    def base_fee_wei(self) -> int:
+        """Base fee of the next block, wei per gas."""
+        return self.execution.base_fee_wei
 
-    def _produce(self, number: int) -> None:
-        timestamp_s = int(self.env.now)
-        receipts = self._execute(number, timestamp_s)
+    @property
+    def stale(self) -> int:
+        """Blocks that were made and are not part of the chain now."""
+        return self.tree.made - len(self.blocks)
+
+    @property
+    def fees_wei(self) -> int:
+        """Fees paid so far."""
+        return self.execution.fees_wei
+
+    def run(self) -> Life:
+        """Take the blocks that the source finds, for ever."""
+        for found in self.profile.timing.found(self._rng):
+            yield self.env.until_time(found.at_s)
+            self._take(found)
+
+    def _take(self, found: Found) -> None:
+        """Put a block into the tree; go over to its branch if that is now the longest."""
+        arrivals = self.mempool.arrivals
+        if self._forced and found.at_s >= self._forced[0][0] and self.blocks:
+            header = self.tree.overtake(found, self._forced.pop(0)[1], arrivals)
+        else:
+            header = self.tree.place(found, arrivals)
+        if header.number <= len(self.blocks):
+            return
+        ancestor, branch = self.tree.adopt(header)
+        if ancestor < len(self.blocks):
+            self._abandon(ancestor)
+        for step in branch:
+            self._produce(step)
+        self._publish()
+
+    def _abandon(self, ancestor: int) -> None:
+        """Take back the blocks after `ancestor`, the last one first; what they did has not happened."""
+        depth = len(self.blocks) - ancestor
+        event = Reorganised(self.name, ancestor, depth, self.blocks[-1].hash)
+        for _ in range(depth):
+            self.execution.take_back()
+            self.blocks.pop()
+            self._times_s.pop()
+        self.reorganised.append(event)
+        self._trace(self.env.now, event)
+        self.history.rebuild([*self.job.genesis_events, *(e for block in self.blocks for e in block.events)])
+        if ancestor < self._published:
+            self._forks = (*self._forks, ancestor)
+            self._published = ancestor
+        self.barriers_s = [barrier for barrier in self.barriers_s if barrier[2] <= ancestor]
+        for watcher in self.on_reorganised:
+            watcher(event)
+
+    def _produce(self, header: Header) -> None:
+        """Execute a block on the head."""
+        number, timestamp_s, base_fee_wei = header.number, int(header.at_s), self.base_fee_wei
+        self._propose(header)
+        self._let_expire()
+        arrivals = self.mempool.arrivals if header is self.tree.head else header.arrivals
+        receipts = self.execution.execute(number, header.at_s, arrivals, self._includes)
         self._note_barriers(receipts)
         events: tuple[Event, ...] = tuple(event for receipt in receipts for event in receipt.events)
-        gas_used = sum(receipt.gas_used for receipt in receipts)
+        own_gas, outside_gas = sum(receipt.gas_used for receipt in receipts), self.execution.outside_gas
         parent = self.blocks[-1].hash if self.blocks else self.chain_id
         block = Block(
             number,
             timestamp_s,
             parent,
-            block_hash(number, timestamp_s, parent, self.base_fee_wei, receipts),
-            self.base_fee_wei,
-            gas_used,
+            block_hash(number, timestamp_s, parent, base_fee_wei, receipts, outside_gas),
+            base_fee_wei,
+            own_gas + outside_gas,
             tuple(receipts),
             events,
+            outside_gas,
+            self._forks,
         )
         self.blocks.append(block)
-        self.base_fee_wei = next_base_fee_wei(self.base_fee_wei, gas_used, self.profile.gas_limit)
+        self._times_s.append(header.at_s)
         if receipts:
-            self._trace(self.env.now, BlockProduced(number, block.hash, len(receipts), gas_used))
+            self._trace(self.env.now, BlockProduced(number, block.hash, len(receipts), own_gas))
         for event in block.events:
             self.history.record(event)
             self._trace(self.env.now, ContractEvent(event.name, event_json(event.fields)))
         for watcher in self.on_block:
             watcher(block)
-        self._publish()
 
-    def _execute(self, number: int, timestamp_s: int) -> list[Receipt]:
-        receipts: list[Receipt] = []
-        self._propose(number)
-        left = self.profile.gas_limit
-        for transaction in self.mempool.ready(self.nonces, self.base_fee_wei):
-            if transaction.gas_limit > left or not self._can_pay(transaction) or not self._includes(transaction):
-                continue
-            receipt = self._apply(transaction, number, len(receipts), timestamp_s)
-            left -= receipt.gas_used
-            receipts.append(receipt)
-        self.mempool.remove_included(self.nonces)
-        return receipts
+    def _let_expire(self) -> None:
+        """Drop what has waited for too long."""
+        if self.profile.expiry_s is None:
+            return
+        earliest_s = self.env.now - self.profile.expiry_s
+        self.expired += self.mempool.drop(lambda t: self._arrived_s.get(t.signature, self.env.now) < earliest_s)
 
     def _note_barriers(self, receipts: Sequence[Receipt]) -> None:
         """Note how long every call that ended a phase of a step waited here until peers may act on it."""
         depth_s = self.profile.finality_blocks * self.profile.block_time_s
+        depth_s += self.profile.timing.settled_at(self.env.now) - self.env.now
         for receipt in receipts:
-            arrived_s = self._arrived_s.pop(receipt.signature, self.env.now)
+            arrived_s = self._arrived_s.get(receipt.signature, self.env.now)
+            if not self.execution.keeps:
+                self._arrived_s.pop(receipt.signature, None)
             if any(event.name in BARRIERS for event in receipt.events):
-                self.barriers_s.append((self.env.now, self.env.now - arrived_s + depth_s))
+                self.barriers_s.append((self.env.now, self.env.now - arrived_s + depth_s, receipt.block))
 
-    def _propose(self, number: int) -> None:
-        """Draw who makes this block, and let it add what it wants to run first."""
+    def _propose(self, header: Header) -> None:
+        """Draw who makes this block, and let it add what it wants to run first.
+
+        A branch that overtakes has been made before: nobody reacts to what waits now.
+        """
         if self.proposers is None:
             return
-        self._proposer = self.proposers.draw(self.chain_id, number)
+        self._proposer = self.proposers.draw(self.chain_id, header.number, header.sibling)
+        if header is not self.tree.head:
+            return
         for copy in self.proposers.copies(self._proposer, self.mempool.pending()):
             self.mempool.add(copy)
 
@@ -236,50 +262,37 @@ class Blockchain(Actor):
         """Return whether the proposer of this block includes a transaction that could be."""
         return self.proposers is None or self.proposers.includes(self._proposer, transaction)
 
-    def _can_pay(self, transaction: Transaction) -> bool:
-        most = transaction.gas_limit * transaction.max_fee_wei + transaction.call.value_wei
-        return self.job.wallets.of(transaction.call.sender) >= most
+    def _settled(self) -> int:
+        """Return how many blocks the source lets peers act on, the finality depth aside."""
+        settled_at, number = self.profile.timing.settled_at, len(self.blocks)
+        while number and settled_at(self._times_s[number - 1]) > self.env.now:
+            number -= 1
+        return number
 
-    def _apply(self, transaction: Transaction, number: int, position: int, timestamp_s: int) -> Receipt:
-        call = transaction.call
-        outcome = self.job.execute(call, number, timestamp_s, transaction.gas_limit)
-        self.nonces[call.sender] = transaction.nonce + 1
-        tip_wei = min(transaction.priority_fee_wei, transaction.max_fee_wei - self.base_fee_wei)
-        self.job.wallets.move(call.sender, FEE_BURN, outcome.gas_used * self.base_fee_wei)
-        self.job.wallets.move(call.sender, PROPOSER, outcome.gas_used * tip_wei)
-        fee_wei = outcome.gas_used * (self.base_fee_wei + tip_wei)
-        self.fees_wei += fee_wei
-        return Receipt(
-            number,
-            position,
-            call.sender,
-            call.contract,
-            call.function,
-            transaction.calldata,
-            call.value_wei,
-            transaction.nonce,
-            transaction.gas_limit,
-            transaction.max_fee_wei,
-            transaction.priority_fee_wei,
-            transaction.signature,
-            outcome.gas_used,
-            fee_wei,
-            outcome.reason,
-            outcome.events,
-        )
+    def _is_news(self, block: Block) -> bool:
+        """Return whether peers are sent a block: it has events or, where forks happen, failed calls."""
+        return bool(block.events or (self.profile.can_fork and block.receipts))
 
     def _publish(self) -> None:
-        """Send peers the block on which they may act now: the head less the finality depth."""
-        position = len(self.blocks) - 1 - self.profile.finality_blocks
-        if position < 0 or not self.blocks[position].events:
-            return
-        message = self._block_message(self.blocks[position])
-        for peer in range(self._network.n_peers):
-            self._network.send(message, peer)
+        """Send peers the blocks on which they may act now: up to the head less the finality depth.
+
+        After a fork the first one is sent even if nothing happened in it: it tells them to go back.
+        """
+        last = self._settled() - self.profile.finality_blocks
+        news = [block for block in self.blocks[self._published : max(last, 0)] if self._is_news(block)]
+        if not news and last > self._published and self._forks != self._told:
+            news = [self.blocks[last - 1]]
+        self._published = max(last, self._published)
+        for block in news:
+            self._told = block.forks
+            message = self._block_message(block)
+            for peer in range(self._network.n_peers):
+                self._network.send(message, peer)
 
     def before(self, number: int) -> int:
         """Return the last block before `number` that peers are sent, 0 for none: those without events are not."""
-        return next((at for at in range(number - 1, 0, -1) if self.blocks[at - 1].events), 0)
+        earlier = range(number - 1, 0, -1)
+        return next((at for at in earlier if self._is_news(self.blocks[at - 1])), 0)
 
     def _block_message(self, block: Block) -> Message:
         size = BLOCK_HEADER_BYTES + EVENT_BYTES * len(block.events)
@@ -287,26 +300,7 @@ class Blockchain(Actor):
 
     def _serve_sync(self, head: int, sender: int, message: Message) -> None:
         """Send a peer that was down the blocks after its head, as far as peers may act on them."""
-        last = len(self.blocks) - self.profile.finality_blocks
+        last = self._settled() - self.profile.finality_blocks
         for block in self.blocks[head : max(head, last)]:
-            if block.events:
+            if self._is_news(block):
                 self._network.send(self._block_message(block), sender)
-
-
-def block_hash(
-    number: int, timestamp_s: int, parent: bytes, base_fee_wei: int, receipts: Sequence[Receipt]
-) -> bytes:
-    """Return the hash that chains a block: over its header, transactions and outcomes."""
-    header = b"".join(value.to_bytes(16, "little") for value in (number, timestamp_s, base_fee_wei))
-    pieces = [
-        digest(
-            "simdfl/receipt",
-            receipt.signature,
-            receipt.calldata,
-            receipt.gas_used.to_bytes(8, "little"),
-            receipt.reason.encode(),
-            *[f"{event.name}{event_json(event.fields)}".encode() for event in receipt.events],
-        )
-        for receipt in receipts
-    ]
-    return digest("simdfl/block", header, parent, *pieces)

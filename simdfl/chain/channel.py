@@ -18,9 +18,12 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
-from simdfl.chain.blockchain import BLOCK_HEADER_BYTES, Block, Blockchain
+from simdfl.chain.block import Block
+from simdfl.chain.blockchain import BLOCK_HEADER_BYTES, Blockchain
 from simdfl.chain.client import ChainClient
+from simdfl.chain.forks import Header
 from simdfl.chain.profiles import ChainProfile
+from simdfl.chain.sources import Found
 from simdfl.chain.transaction import Transaction
 from simdfl.crypto.signatures import Keypair
 from simdfl.kernel import Inbox
@@ -99,7 +102,7 @@ class PeerChannel(Blockchain):
             self._take_over(leader)
             if len(self.mempool) and self._can_propose(leader):
                 self._leader = leader
-                self._produce(len(self.blocks) + 1)
+                self._take(Found(self.env.now, leader))
 
     def _take_over(self, leader: int) -> None:
         """Let this peer collect the votes on the last block, if its proposer has not certified it for long."""
@@ -118,7 +121,7 @@ class PeerChannel(Blockchain):
     def _includes(self, transaction: Transaction) -> bool:
         return transaction.signature in self._heard[self._leader] and super()._includes(transaction)
 
-    def _propose(self, number: int) -> None:
+    def _propose(self, header: Header) -> None:
         """Take the leader of the round as the proposer: it was drawn by the roster's turn."""
         self._proposer = self._leader
 
@@ -127,6 +130,8 @@ class PeerChannel(Blockchain):
         block = self.blocks[-1]
         if not block.receipts:
             self.blocks.pop()
+            self._times_s.pop()
+            self.tree.drop()
             return
         self._rounds.pop(block.number - 2, None)
         proposed = self._rounds[block.number] = _Round(block, self._leader, self.env.now)

@@ -7,7 +7,9 @@ from typing import Any
 
 from contracts_model import Call, Event
 from contracts_model.abi import AbiError
-from simdfl.chain.blockchain import Block, Blockchain
+from simdfl.chain.block import Block
+from simdfl.chain.blockchain import Blockchain
+from simdfl.chain.repairs import Repairs
 from simdfl.chain.transaction import Transaction
 from simdfl.crypto.signatures import Keypair
 from simdfl.errors import UserError
@@ -15,6 +17,8 @@ from simdfl.kernel import Inbox
 from simdfl.network import Message, Network, Traffic
 
 DEFAULT_GAS_LIMIT = 1_500_000
+BUMP_BLOCKS = 3
+"""A call that has waited for so many blocks is replaced by one that pays more."""
 PEER_GAS_LIMIT = 10_000
 VALIDATOR_GAS_LIMIT = 25_000
 """Together these cover every ordinary call, also the one that happens to end a phase: it may have to eject
@@ -71,12 +75,15 @@ class ChainClient:
         self.history = chain.history
         self.head = 0
         self._early: dict[int, Block] = {}
+        self._forks: tuple[int, ...] = ()
+        self.repairs = Repairs(keypair.address)
         self._asked_after = -1
         self.step_hashes: dict[int, bytes] = {}
         self._chain = chain
         self._network = network
         self._inbox = inbox
         self._nonce = 0
+        self.bumped = 0
         self._listen()
         for event in chain.job.genesis_events:
             self._take(event)
@@ -97,7 +104,8 @@ class ChainClient:
     @property
     def inclusion_s(self) -> float:
         """Seconds within which a transaction sent now has been included and seen, as a rule."""
-        return (2 + self._chain.profile.finality_blocks) * self.block_time_s
+        profile = self._chain.profile
+        return profile.span_s(2 + profile.finality_blocks + profile.depth)
 
     def submit(
         self,
@@ -109,9 +117,37 @@ class ChainClient:
         tips: int = 1,
     ) -> None:
         """Sign a call and send it to the chain, with so many times the usual tip."""
-        transaction = self.sign(contract, function, args, value_wei, gas_limit, tips)
-        size = transaction.size_bytes
-        self._chain.post(Message("TX", transaction.nonce, self.peer, transaction, size, Traffic.CHAIN))
+        self._post(self.sign(contract, function, args, value_wei, gas_limit, tips))
+
+    def _post(self, transaction: Transaction) -> None:
+        """Send a transaction; look after it where it may wait for long."""
+        if not self._chain.mempool.has(transaction):
+            size = transaction.size_bytes
+            self._chain.post(Message("TX", transaction.nonce, self.peer, transaction, size, Traffic.CHAIN))
+        if self._chain.profile.may_wait:
+            env = self._chain.env
+            env.at(env.now + self._chain.profile.span_s(BUMP_BLOCKS), lambda: self._bump(transaction))
+
+    def _bump(self, transaction: Transaction) -> None:
+        """Replace a call that still waits by one that pays more; those behind it wait for it only.
+
+        The cap follows the base fee and both rise by a quarter, as far as the balance goes: a tenth is the least
+        that replaces a transaction.
+        """
+        sender = self.keypair.address
+        next_nonce = self._chain.nonces.get(sender, 0)
+        if transaction.nonce < next_nonce or self._network.is_down(self.peer):
+            return
+        if transaction.nonce == next_nonce:
+            tip_wei = transaction.priority_fee_wei * 5 // 4 + 1
+            cap_wei = max(transaction.max_fee_wei * 5 // 4, 2 * self._chain.base_fee_wei + tip_wei)
+            most_wei = transaction.gas_limit * cap_wei + transaction.call.value_wei
+            if most_wei <= self._chain.job.wallets.of(sender):
+                raised = replace(transaction, max_fee_wei=cap_wei, priority_fee_wei=tip_wei)
+                signature = self.keypair.sign(raised.signing_digest(self._chain.chain_id))
+                transaction = replace(raised, signature=signature)
+                self.bumped += 1
+        self._post(transaction)
 
     def sign(
         self,
@@ -165,6 +201,10 @@ class ChainClient:
     def _receive(self, step: int, sender: int, message: Message) -> None:
         """Act on blocks in the order of the chain; they wait for one that is late, which is asked for in time."""
         block: Block = message.content
+        if len(block.forks) > len(self._forks):
+            self._go_back(block.forks)
+        if block.number > min((self._forks[len(block.forks) :]), default=block.number):
+            return  # of a branch that has been abandoned since
         if block.number > self.head:
             self._early[block.number] = block
         while self._early and self._chain.before(first := min(self._early)) <= self.head:
@@ -173,9 +213,25 @@ class ChainClient:
             self._asked_after = self.head
             self._later(self.block_time_s, self.head)
 
+    def _go_back(self, forks: tuple[int, ...]) -> None:
+        """Go back to the last block that stands: what came after it has not happened."""
+        ancestor = min(forks[len(self._forks) :])
+        self._forks = forks
+        self.repairs.go_back(ancestor, self._nonce)
+        self._early = {number: block for number, block in self._early.items() if number <= ancestor}
+        self.head = min(self.head, ancestor)
+
     def _act_on(self, block: Block) -> None:
-        """Take the events of a block."""
+        """Take the events of a block; send again what only failed because of a fork."""
         self.head = block.number
+        for receipt in self.repairs.note(block):
+            call = self._chain.job.decode_call(
+                receipt.sender, receipt.contract, receipt.calldata, receipt.value_wei
+            )
+            self.repairs.send_again(receipt.nonce, self._nonce)
+            self.submit(
+                call.contract, call.function, *call.args, value_wei=call.value_wei, gas_limit=receipt.gas_limit
+            )
         for event in block.events:
             if event.name == "StepOpened":
                 self.step_hashes[event.fields["step"]] = block.hash

@@ -7,10 +7,13 @@ the block that completes it has reached it, as the phase events tell.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from typing import Any
 
 from contracts_model import Event
 from contracts_model.storage import members
+
+REMEMBERED = ("receivers", "randomness", "rosters", "pairs", "cases")
 
 
 def mask_members(mask: bytes) -> list[int]:
@@ -48,6 +51,22 @@ class ChainHistory:
         self.anchors: dict[int, bytes] = {}
         self.challenged: set[int] = set()
         self.abort_reason = ""
+        self.changed: set[int] = set()
+        """Steps that a later branch has opened with another output."""
+
+    def rebuild(self, events: Iterable[Event]) -> None:
+        """Start again from the events of the branch that stands, in place.
+
+        Steps and cases that a peer may be in the middle of are remembered until the branch has its own.
+        """
+        before = {name: dict(getattr(self, name)) for name in REMEMBERED}
+        changed = self.changed
+        vars(self).update(vars(ChainHistory()))
+        self.changed = changed
+        for name, entries in before.items():
+            getattr(self, name).update(entries)
+        for event in events:
+            self.record(event)
 
     def record(self, event: Event) -> None:
         """Take one event into the index."""
@@ -109,6 +128,8 @@ class ChainHistory:
 
     def _on_stepopened(self, fields: dict[str, Any]) -> None:
         step, pairs = fields["step"], fields["pairs"]
+        if self.randomness.get(step, fields["randomness"]) != fields["randomness"]:
+            self.changed.add(step)
         self.randomness[step] = fields["randomness"]
         self.rosters[step] = mask_members(fields["roster"])
         words = [int.from_bytes(pairs[at : at + 4], "little") for at in range(0, len(pairs), 4)]

@@ -54,9 +54,9 @@ class ProposerPolicy:
         self._copied: set[bytes] = set()
         self.clients: dict[int, ChainClient] = {}
 
-    def draw(self, chain_id: bytes, number: int) -> int:
-        """Return the peer that proposes block `number`."""
-        word = digest("simdfl/proposer", chain_id, number.to_bytes(8, "little"))
+    def draw(self, chain_id: bytes, number: int, sibling: int = 0) -> int:
+        """Return the peer that proposes block `number`; siblings have proposers of their own."""
+        word = digest("simdfl/proposer", chain_id, (number + (sibling << 32)).to_bytes(8, "little"))
         return int.from_bytes(word, "little") % len(self._behaviours)
 
     def includes(self, proposer: int, transaction: Transaction) -> bool:

@@ -129,6 +129,7 @@ class BeaconDuty(Duty):
         yield peer.spend("beacon", each * self.dealings_per_epoch(epoch, receivers) * peer.device.group_exp_s)
         dealt = self.epochs[epoch] = make_epoch(*self._make_dealings(epoch, receivers, threshold))
         if isinstance(job.scheme, BeaconScheme):
+            job.dealt_bytes.setdefault(epoch, []).append(dealt.size_bytes)
             peer.network.broadcast(
                 job.messenger.make(peer, "DEALING", epoch, dealt, dealt.size_bytes, dealt.root, Traffic.BEACON)
             )

@@ -33,7 +33,8 @@ class VerifiedJob:
 
     ``report_s`` is how long peers wait for each other's reports before they vote somebody absent;
     ``beacon_keys`` are the registered keys by peer, ``batch_verdicts`` what is known of published dealings, and
-    ``published`` the transcripts by (output, dealer). ``checks`` lists (step, validator, target, agreed) of all
+    ``published`` the transcripts by (output, dealer). ``dealt_bytes`` lists the sizes of an epoch's
+    dealings. ``checks`` lists (step, validator, target, agreed) of all
     validations where arithmetic is tolerant. ``plans`` says who joins, leaves or crashes when, and
     ``settlement`` what the contracts of a channel gave every member at the end, in wei.
     """
@@ -53,6 +54,7 @@ class VerifiedJob:
     batch_verdicts: Memo = field(default_factory=lambda: Memo(4096), repr=False)
     published: dict[tuple[int, int], bytes] = field(default_factory=dict, repr=False)
     checks: list[tuple[int, int, int, bool]] = field(default_factory=list, repr=False)
+    dealt_bytes: dict[int, list[int]] = field(default_factory=dict, repr=False)
 
     @property
     def is_private(self) -> bool:

@@ -15,7 +15,8 @@ from dataclasses import replace
 from typing import Any
 
 from contracts_model import Call
-from simdfl.chain.blockchain import Block, Blockchain
+from simdfl.chain.block import Block
+from simdfl.chain.blockchain import Blockchain
 from simdfl.chain.transaction import Transaction
 from simdfl.crypto.signatures import Keypair
 from simdfl.kernel import Inbox

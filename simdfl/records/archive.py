@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from simdfl.canonical import canonical_json
-from simdfl.chain.blockchain import Block
+from simdfl.chain.block import Block
 from simdfl.chain.transaction import Receipt
 from simdfl.network import Message
 from simdfl.protocols.beacon_duty import DealtEpoch
@@ -51,6 +51,7 @@ def block_records(blocks: Iterable[Block]) -> Iterator[dict[str, Any]]:
             "hash": block.hash.hex(),
             "base_fee_wei": str(block.base_fee_wei),
             "gas_used": block.gas_used,
+            "outside_gas": block.outside_gas,
             "transactions": [receipt_record(receipt) for receipt in block.receipts],
         }
 

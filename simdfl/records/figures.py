@@ -13,7 +13,7 @@ SUMMARY = (
     *("step_s", "compute_s", "traffic_s", "chain_s", "waiting_s", "gradient_work_s", "extra_work_s"),
     *(f"{name}_bytes" for name in CLASSES),
     *("gradients_per_step", "validations_per_step", "transactions", "channel_calls", "failed_transactions"),
-    *("gas", "fees_wei", "distinct_models"),
+    *("gas", "fees_wei", "base_fee_max_wei", "raised_bids", "reorganisations", "stale_blocks", "distinct_models"),
 )
 OVERHEAD = ("step", "compute", "traffic", "chain", "waiting")
 

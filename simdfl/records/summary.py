@@ -47,11 +47,23 @@ def print_summary(console: Console, scenario: Scenario, results: dict[str, RunRe
         )
     console.print(_overhead_table(results))
     console.print(overhead_sentence(results), soft_wrap=True)
+    if "blobs" in main.summary:
+        console.print(blob_sentence(main), soft_wrap=True)
     for sentence in assurance_sentences(main):
         console.print(sentence, soft_wrap=True)
     for notice in main.summary["notices"]:
         console.print(f"Note: {escape(notice)}", soft_wrap=True)
     console.print(f"Trace digest {main.trace_digest}")
+
+
+def blob_sentence(main: RunResult) -> str:
+    """Return what the dealings would cost on chain."""
+    s = main.summary
+    return (
+        f"All dealings would fill {s['blobs']} blobs, an epoch's in {s['blob_blocks']} blocks, for "
+        f"{format_wei(int(s['blob_fees_wei']))}; as calldata they would cost "
+        f"{format_wei(int(s['calldata_fees_wei']))} at the first base fee."
+    )
 
 
 def _setting_sentence(scenario: Scenario, main: RunResult) -> str:

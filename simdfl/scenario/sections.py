@@ -14,6 +14,7 @@ from simdfl.scenario.fields import (
     BlockGas,
     BlockTime,
     Count,
+    Expiry,
     Fee,
     Folder,
     Lanes,
@@ -21,9 +22,11 @@ from simdfl.scenario.fields import (
     Milliseconds,
     Nominal,
     NotNegative,
+    OthersGas,
     Params,
     Positive,
     Radius,
+    ReorgDepth,
     Section,
     ShelfName,
     Spread,
@@ -401,6 +404,47 @@ class Beacon(Section):
     epoch_outputs: int = Field(default=16, ge=2, description="Beacon outputs per batch of dealings.")
 
 
+class SourceConfig(Section):
+    """When blocks are found."""
+
+    name: ShelfName = Field(description="Block source, a name on the shelf.")
+    params: Params = Field(default_factory=dict, description=PARAMS)
+
+
+class Reorg(Section):
+    """A branch from elsewhere that overtakes."""
+
+    at_s: NotNegative = Field(description="The first block from this time on brings it, simulated s.")
+    depth: ReorgDepth = Field(description="Blocks that are abandoned.")
+
+
+class Demand(Section):
+    """Everybody else on the chain, who competes for the gas of blocks and drives the base fee."""
+
+    load: float = Field(
+        ge=0, le=20, description="Gas that they ask for over the target, whatever it costs; no unit."
+    )
+    gas_each: OthersGas = Field(default=100_000, description="Gas of one of their transactions.")
+    cap_wei: Fee | None = Field(
+        default=None, description="Median of what they pay at most, wei per gas; null: twice the first base fee."
+    )
+    tip_wei: Fee | None = Field(
+        default=None, description="Median of their tips, wei per gas; null: what the peers tip."
+    )
+    spread: Spread = Field(
+        default=1.0, description="Standard deviation of the logarithm of caps and tips, no unit."
+    )
+
+
+class Blobs(Section):
+    """Blob space (EIP-4844), in which dealings could be posted instead of gossiped: their price is reported."""
+
+    fork: Literal["cancun", "prague", "osaka", "bpo1", "bpo2"] = Field(
+        default="bpo2", description="Whose target and most blobs a block has."
+    )
+    fee_wei: Fee = Field(default=1, description="Price of blob gas when an epoch's first blob is posted, wei.")
+
+
 class Chain(Section):
     """The blockchain; null keeps the profile's value."""
 
@@ -412,6 +456,24 @@ class Chain(Section):
     access_latency_ms: Milliseconds = Field(
         default=50.0, description="One-way latency between peer and chain, ms."
     )
+    source: SourceConfig | None = Field(default=None, description="When blocks are found.")
+    reorgs: list[Reorg] = Field(
+        default_factory=list, description="Reorganisations that are forced, beside those of the source."
+    )
+    demand: Demand | None = Field(
+        default=None, description="Everybody else on the chain; null: the job is alone."
+    )
+    blobs: Blobs | None = Field(default=None, description="Report what dealings would cost in blobs; null: no.")
+    expiry_s: Expiry | None = Field(
+        default=None, description="Time after which a waiting transaction is dropped, seconds; null: never."
+    )
+
+    @model_serializer(mode="wrap")
+    def _omit_ordinary(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Write what is not used nowhere, so that such a run keeps its digest."""
+        ordinary: dict[str, Any] = {"source": None, "reorgs": [], "demand": None, "expiry_s": None, "blobs": None}
+        written: dict[str, Any] = handler(self)
+        return {key: value for key, value in written.items() if ordinary.get(key, ...) != value}
 
 
 class Contracts(Section):

@@ -58,12 +58,11 @@ from simdfl.world.conditions import (
     let_peers_come_and_go,
     narrow_links,
 )
+from simdfl.world.deadlines import chain_profile, check_exchange_time
 from simdfl.world.gossip import add_gossip
 from simdfl.world.gossip_observer import GossipObserver
 from simdfl.world.manifest import (
     PEER_BALANCE_WEI,
-    chain_profile,
-    check_exchange_time,
     clip_settings,
     deploy,
     make_manifest,
@@ -139,7 +138,7 @@ class World:
         lives = [peer.start() for peer in self.peers]
         self.env.run(until=self.env.all_of(lives) | self.env.process(self._watch()))
         for chain in self.chains.all if self.chains is not None else ():
-            self.env.run(until=self.env.now + CLOSING_BLOCKS * chain.profile.block_time_s)
+            self.env.run(until=self.env.now + chain.profile.span_s(CLOSING_BLOCKS))
 
     def _watch(self) -> Life:
         """Abort a run in which nothing happens any more: a defect or a lost majority, never a wait for ever."""

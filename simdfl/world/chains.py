@@ -14,6 +14,7 @@ from simdfl.chain.profiles import ChainProfile
 from simdfl.chain.transaction import Transaction
 from simdfl.crypto.beacon import RandomBeacon
 from simdfl.crypto.signatures import Keypair
+from simdfl.rng import Rng
 from simdfl.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -49,12 +50,12 @@ def make_chains(
     scenario: Scenario, world: World, contracts: Job, profile: ChainProfile, scheme: RandomBeacon
 ) -> Chains:
     """Return the chains of a run, by its anchoring policy; the protocol ``btard`` has a channel only."""
-    env, network, observer = world.env, world.network, world.observer
+    env, network, observer, rng = world.env, world.network, world.observer, Rng(scenario.seed)
     anchoring = scenario.protocol.anchoring
     if scenario.protocol.name == "btard":
         return Chains(PeerChannel(env, network, contracts, main_profile(scenario, profile), observer))
     if anchoring.policy == "step":
-        return Chains(Blockchain(env, network, contracts, profile, observer))
+        return Chains(Blockchain(env, network, contracts, profile, observer, rng=rng))
     channel = PeerChannel(env, network, contracts, main_profile(scenario, profile), observer)
     deployed = AnchorJob(
         contracts.terms,
@@ -64,7 +65,7 @@ def make_chains(
         anchoring.policy == "dispute",
         anchoring.challenge_s,
     )
-    return Chains(channel, Blockchain(env, network, deployed, profile, observer, "base"))
+    return Chains(channel, Blockchain(env, network, deployed, profile, observer, "base", rng))
 
 
 def main_profile(scenario: Scenario, profile: ChainProfile) -> ChainProfile:

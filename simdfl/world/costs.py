@@ -5,8 +5,10 @@ The four add up to the step time. Overhead is the difference of each to the unve
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from contracts_model.blobs import FORKS, blobs_for, post_blobs
+from contracts_model.gas import CALLDATA_FLOOR_TOKEN_GAS, CALLDATA_TOKENS_PER_NONZERO_BYTE
 from simdfl.world.result import Row
 
 if TYPE_CHECKING:
@@ -57,6 +59,29 @@ def time_split(world: World, steps: list[Row], step_s: float) -> dict[str, float
     }
 
 
+def blob_figures(world: World) -> dict[str, Any]:
+    """Return what the dealings of all epochs would cost in blobs, and in calldata; empty if nobody asks.
+
+    Every dealing has blobs of its own, as dealers post their transcripts themselves. An epoch's are posted one
+    block after the other, beside everybody else's, who post the target. Calldata is at its floor (EIP-7623), with
+    no zero byte.
+    """
+    section, job = world.scenario.chain.blobs, world.job
+    if section is None or job is None or world.chains is None or world.chains.paid is None:
+        return {}
+    rules, profile = FORKS[section.fork], world.chains.paid.profile
+    counts = [sum(map(blobs_for, sizes)) for sizes in job.dealt_bytes.values()]
+    posted = [post_blobs(count, section.fee_wei, profile.base_fee_wei, rules) for count in counts]
+    sizes = sum(sum(sizes) for sizes in job.dealt_bytes.values())
+    gas = sizes * CALLDATA_FLOOR_TOKEN_GAS * CALLDATA_TOKENS_PER_NONZERO_BYTE
+    return {
+        "blobs": sum(counts),
+        "blob_blocks": max((epoch.blocks for epoch in posted), default=0),
+        "blob_fees_wei": str(sum(epoch.fee_wei for epoch in posted)),
+        "calldata_fees_wei": str(gas * profile.base_fee_wei),
+    }
+
+
 def _line_s(world: World, peer: int) -> float:
     """Return for how long a peer's busier access line was taken in all."""
     sent = sum(int(values[peer]) for values in world.network.bytes_by_class().values())
@@ -70,5 +95,5 @@ def _chain_s(world: World, steps: list[Row]) -> float:
     if world.chain is None or len(steps) < 2:
         return 0.0
     first_s, last_s = steps[0]["finished_s"], steps[-1]["finished_s"]
-    waits = [wait_s for at_s, wait_s in world.chain.barriers_s if first_s < at_s <= last_s]
+    waits = [wait_s for at_s, wait_s, _ in world.chain.barriers_s if first_s < at_s <= last_s]
     return sum(waits) / (len(steps) - 1)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import os
 import platform
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -17,34 +15,23 @@ from contracts_model.terms import tolerated_for
 from simdfl import __version__
 from simdfl.canonical import canonical_json
 from simdfl.chain.host import ChainHost
-from simdfl.chain.profiles import PROFILES, ChainProfile
-from simdfl.crypto.beacon import RandomBeacon, make_beacon
+from simdfl.chain.sources import Recorded, read_gaps_us
+from simdfl.crypto.beacon import RandomBeacon
 from simdfl.crypto.hashing import digest
 from simdfl.crypto.signatures import Keypair
-from simdfl.errors import UserError, unknown_name
-from simdfl.learning.devices import DEVICES
+from simdfl.errors import UserError
 from simdfl.learning.lanes import arithmetic_flags
-from simdfl.protocols.beacon_duty import PROOF_GAS_LIMIT
-from simdfl.protocols.exchange_duty import LOCK_PATIENCE
 from simdfl.protocols.parts import ClipSettings
 from simdfl.protocols.training import Training
 from simdfl.scenario import Scenario
 from simdfl.units import ETHER
 from simdfl.world.assurance import assumed_liars, derive_deposit, detection_probability
-from simdfl.world.chains import main_profile
 
 if TYPE_CHECKING:
     from simdfl.world.build import World
 
 PEER_BALANCE_WEI = 1_000 * ETHER
 OWNER_BALANCE_WEI = 1_000_000 * ETHER
-BLOCKS_PER_STEP = 3
-JUDGEMENT_BLOCKS = 4
-"""After the last dealing is posted: until it is seen, and until its dispute is included."""
-INCLUSION_BLOCKS = 2
-"""Until a transaction is included and seen; half of each deadline must cover this and the finality depth."""
-DEADLINE_BLOCKS = 5
-"""Blocks that must fit into every deadline: an honest peer may need two votes included before it can act."""
 OUTSIDE_MANIFEST = {
     *("name", "description", "baselines", "output", "network", "topology", "peers"),
     *("adversaries", "faults", "membership"),
@@ -60,42 +47,6 @@ def clip_settings(scenario: Scenario) -> ClipSettings:
     """Return the numbers of CenteredClip and its checks."""
     p = scenario.protocol
     return ClipSettings(p.clip_radius, p.clip_tolerance, p.clip_iterations, p.projections, p.max_deviation)
-
-
-def chain_profile(scenario: Scenario) -> ChainProfile:
-    """Return the chain profile with the scenario's own values in place.
-
-    Raises
-    ------
-    UserError
-        If the profile is unknown or a deadline is shorter than the chain can meet.
-    """
-    section = scenario.chain
-    if section.profile not in PROFILES:
-        raise unknown_name("chain.profile", section.profile, PROFILES)
-    given = {
-        key: value
-        for key in ("block_time_s", "gas_limit", "finality_blocks", "base_fee_wei")
-        if (value := getattr(section, key)) is not None
-    }
-    profile = replace(PROFILES[section.profile], **given)
-    main = main_profile(scenario, profile)
-    needed_s = main.block_time_s * max(
-        main.finality_blocks + DEADLINE_BLOCKS, 2 * (main.finality_blocks + INCLUSION_BLOCKS)
-    )
-    for name in ("register_s", "deal_s", "commit_s", "aggregate_s", "reveal_s", "recover_s", "vote_s"):
-        if getattr(scenario.contracts, name) < needed_s:
-            raise UserError(
-                f"contracts.{name}: {getattr(scenario.contracts, name)} s is shorter than inclusion and "
-                f"finality take on this chain; use at least {needed_s:g}"
-            )
-    if profile.gas_limit < PROOF_GAS_LIMIT:
-        raise UserError(
-            f"chain.gas_limit: {profile.gas_limit} is too little for the proof of an invalid dealing; "
-            f"use at least {PROOF_GAS_LIMIT}"
-        )
-    check_dealing_time(scenario, main)
-    return profile
 
 
 WITHHELD = {
@@ -131,62 +82,6 @@ def beacon_terms(scenario: Scenario) -> dict[str, Any]:
     }
 
 
-def check_dealing_time(scenario: Scenario, profile: ChainProfile) -> None:
-    """Check that dealings can be judged before they are needed.
-
-    Raises
-    ------
-    UserError
-        If the first lock, or that of a later epoch, comes before the last dispute can be included.
-    """
-    n, c = scenario.peers.count, scenario.contracts
-    device, scheme = DEVICES[scenario.peers.device], make_beacon(scheme_name(scenario), "ideal")
-    outputs = scenario.beacon.epoch_outputs
-    threshold, packing = beacon_shape(scenario, n)
-    dealings = -(-outputs // packing) * n
-    checking_s = scheme.verify_exponentiations(n, threshold) * dealings * device.group_exp_s
-    block_s = (profile.finality_blocks + 1) * profile.block_time_s
-    judgement_s = (profile.finality_blocks + JUDGEMENT_BLOCKS) * profile.block_time_s
-    needed_s = max(c.deal_s / 2, checking_s) + judgement_s
-    if c.deal_s < needed_s:
-        raise UserError(
-            f"contracts.deal_s: {c.deal_s} s is too short to check {n} dealings of {outputs} outputs and to "
-            f"dispute one; use at least {2 * needed_s:.0f} or fewer beacon.epoch_outputs"
-        )
-    if outputs * BLOCKS_PER_STEP * block_s < needed_s:
-        raise UserError(
-            f"beacon.epoch_outputs: {outputs} outputs last {outputs * BLOCKS_PER_STEP * block_s:.0f} s, but "
-            f"dealings are judged only after {needed_s:.0f} s; use more outputs or a shorter contracts.deal_s"
-        )
-
-
-def check_exchange_time(scenario: Scenario, profile: ChainProfile, world: World) -> None:
-    """Check that the slowest peer can exchange its parts in time: it would be eliminated without any fault.
-
-    Raises
-    ------
-    UserError
-        If ``contracts.aggregate_s`` or ``reveal_s`` is too short for model and bandwidths: parts go to their
-        aggregators within half of the first, aggregates to everybody within the patience of the second.
-    """
-    n, conditions = scenario.peers.count, world.network.conditions
-    up_bps, down_bps = float(conditions.up_bps[:n].min()), float(conditions.down_bps[:n].min())
-    size_bytes = world.training.sizes.vector_bytes()
-    exchange_s = 8.0 * size_bytes * max(1.0 / up_bps, 1.0 / down_bps)
-    sentence = (
-        f"is too short to exchange gradients of {size_bytes / 1e6:.1f} MB over the slowest link "
-        f"({min(up_bps, down_bps) / 1e6:.1f} Mbit/s); use at least"
-    )
-    needed_s = 2.0 * (exchange_s + (profile.finality_blocks + INCLUSION_BLOCKS) * profile.block_time_s)
-    if scenario.contracts.aggregate_s < needed_s:
-        raise UserError(
-            f"contracts.aggregate_s: {scenario.contracts.aggregate_s} s {sentence} {math.ceil(needed_s)}"
-        )
-    needed_s = LOCK_PATIENCE * exchange_s
-    if scenario.contracts.reveal_s < needed_s:
-        raise UserError(f"contracts.reveal_s: {scenario.contracts.reveal_s} s {sentence} {math.ceil(needed_s)}")
-
-
 def arithmetic_class(training: Training, batch_size: int, name: str) -> dict[str, Any]:
     """Return what the bits of a gradient depend on (PROTOCOL section 10)."""
     return {
@@ -210,6 +105,12 @@ def make_manifest(scenario: Scenario, training: Training) -> dict[str, Any]:
     for key in NOMINAL:
         configuration["learning"].pop(key, None)
     configuration["learning"]["dataset"].pop("folder", None)  # what lies there is named by its root
+    for key in ("reorgs", "blobs"):
+        configuration["chain"].pop(key, None)  # the world's, as the network is, and a price that nobody pays
+    source = configuration["chain"].get("source")
+    if source is not None and source["name"] == Recorded.name:
+        gaps_us = read_gaps_us(source["params"]["file"])
+        source["params"] = {"gaps": digest("simdfl/gaps", canonical_json(list(gaps_us))).hex()}
     return {
         "format": "simdfl.manifest.v1",
         "version": __version__,

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from simdfl.chain.blockchain import ContractEvent
+from simdfl.chain.block import BlockProduced, ContractEvent, Reorganised
 from simdfl.learning.poison import Records
 from simdfl.protocols.training import ModelState, Training
 from simdfl.protocols.verified import StepFinished
@@ -63,19 +63,24 @@ class Observer:
         self.peer_states: Callable[[int], ModelState] | None = None
         self.goal: Records | None = None
         self.publish: Callable[[int, int, ModelState], None] | None = None
-        self.removed_count = 0
         self._training = training
         self._honest = honest
         self._last = steps - 1
         self._every = every
         self._progress = progress
         self._current_step = 0
+        self._block = 0
+        self._removal_blocks: list[int] = []
 
     def __call__(self, now_s: float, event: Any) -> None:
         """Record an event (a :data:`~simdfl.trace.Tracer`)."""
         self.recorder(now_s, event)
         if isinstance(event, StepFinished):
             self._on_step(now_s, event)
+        elif isinstance(event, BlockProduced):
+            self._block = event.number
+        elif isinstance(event, Reorganised) and event.chain == "chain":
+            self._go_back(event.ancestor)
         elif isinstance(event, ContractEvent) and event.name in ("Banned", "Ejected", "StepOpened"):
             self._on_contract(now_s, event)
 
@@ -128,8 +133,7 @@ class Observer:
         if event.name == "StepOpened":
             self._current_step = fields["step"]
             return
-        if event.name == "Ejected" or not any(row["peer"] == fields["peer"] for row in self.removals):
-            self.removed_count += 1
+        self._removal_blocks.append(self._block)
         self.removals.append(
             {
                 "time_s": now_s,
@@ -142,6 +146,22 @@ class Observer:
                 "byzantine": fields["peer"] not in self._honest,
             }
         )
+
+    @property
+    def removed_count(self) -> int:
+        """Removals so far; a ban of a peer that was removed before is none."""
+        seen: set[int] = set()
+        count = 0
+        for row in self.removals:
+            count += row["kind"] == "ejected" or row["peer"] not in seen
+            seen.add(row["peer"])
+        return count
+
+    def _go_back(self, ancestor: int) -> None:
+        """Forget removals in blocks that are abandoned."""
+        stands = [block <= ancestor for block in self._removal_blocks]
+        self.removals = [row for row, holds in zip(self.removals, stands) if holds]
+        self._removal_blocks = [block for block in self._removal_blocks if block <= ancestor]
 
     def step_rows(self) -> list[Row]:
         """Return one row per finished step, in order."""

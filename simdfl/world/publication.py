@@ -80,6 +80,8 @@ def _chain_record(chain: Blockchain) -> dict[str, Any]:
         "gas_limit": profile.gas_limit,
         "tx_gas_cap": profile.tx_gas_cap,
         "base_fee_wei": str(profile.base_fee_wei),
+        "is_shared": profile.demand is not None,
+        "source": {"name": profile.timing.name, "params": profile.timing.params()},
         "balances": {account.hex(): str(amount) for account, amount in job.balances.items()},
         "final_state": state_digest(job).hex(),
     }

@@ -10,7 +10,7 @@ from contracts_model.registry import Standing
 from simdfl.network import Traffic
 from simdfl.trace import trace_line
 from simdfl.world.assurance import assurance_rows
-from simdfl.world.costs import time_split
+from simdfl.world.costs import blob_figures, time_split
 from simdfl.world.result import Row, RunResult
 from topologies.measures import measure
 
@@ -144,6 +144,7 @@ def summarise(world: World, steps: list[Row]) -> dict[str, Any]:
     chain = world.chains.paid if world.chains is not None else None
     gradients = sum(peer.gradients_computed for peer in world.peers)
     step_s = step_time_s(steps)
+    peers: list[Any] = world.peers
     return {
         "steps": len(steps),
         "step_s": step_s,
@@ -155,8 +156,13 @@ def summarise(world: World, steps: list[Row]) -> dict[str, Any]:
         "channel_calls": sum(row["calls"] for row in call_rows(world) if row["where"] == "channel") / done,
         "failed_transactions": sum(row["failed"] for row in call_rows(world)),
         "rejected_transactions": chain.rejected if chain else 0,
-        "gas": sum(block.gas_used for block in chain.blocks) / done if chain else 0.0,
+        "gas": sum(block.gas_used - block.outside_gas for block in chain.blocks) / done if chain else 0.0,
         "fees_wei": str(chain.fees_wei) if chain else "0",
+        "base_fee_max_wei": str(max((block.base_fee_wei for block in chain.blocks), default=0)) if chain else "0",
+        "raised_bids": sum(peer.chain.bumped for peer in peers) if chain else 0,
+        "reorganisations": len(chain.reorganised) if chain else 0,
+        "stale_blocks": chain.stale if chain else 0,
+        **blob_figures(world),
         "engine": vars(world.training.engine.stats),
         "transmissions": world.network.transport.transmissions,
         "distinct_models": max((row["distinct_models"] for row in steps), default=0),

@@ -14,7 +14,7 @@ from heapq import heappop, heappush
 from math import isinf
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from simdfl.chain.blockchain import Block
+from simdfl.chain.block import Block, Reorganised
 from simdfl.errors import UserError
 from simdfl.network.transport import Copy
 
@@ -141,6 +141,11 @@ class Timeline:
             self.slices.append(Slice(name, "calls", call, begin_s, end_s, outcome))
             begin_s = end_s
 
+    def on_reorganised(self, name: str, now_s: float, period_s: float, event: Reorganised) -> None:
+        """Take a change of branch; the abandoned blocks stay drawn, as they were the head for a while."""
+        about = {"ancestor": event.ancestor, "abandoned": event.abandoned.hex()}
+        self.slices.append(Slice(name, "forks", f"{event.depth} abandoned", now_s, now_s + period_s, about))
+
 
 def watch_world(world: World, most_copies: int) -> Timeline:
     """Return a timeline that watches a world from its beginning.
@@ -169,5 +174,9 @@ def watch_world(world: World, most_copies: int) -> Timeline:
             now_s = world.env.now
             timeline.on_block(name, now_s, profile.block_time_s, profile.gas_limit, block)
 
+        def on_reorganised(event: Reorganised, period_s: float = profile.block_time_s) -> None:
+            timeline.on_reorganised(event.chain, world.env.now, period_s, event)
+
         chain.on_block.append(on_block)
+        chain.on_reorganised.append(on_reorganised)
     return timeline

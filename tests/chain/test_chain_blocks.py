@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from contracts_model import Call, Event
 from contracts_model.gas import TX_GAS_CAP
-from simdfl.chain.blockchain import FEE_BURN, PROPOSER, block_hash
+from simdfl.chain.block import block_hash
+from simdfl.chain.execution import FEE_BURN, PROPOSER
 from simdfl.chain.fees import next_base_fee_wei
 from simdfl.chain.history import ChainHistory
 from simdfl.chain.mempool import Mempool

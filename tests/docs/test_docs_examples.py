@@ -11,6 +11,7 @@ import pytest
 from adversaries import ADVERSARIES, FAULTS
 from simdfl.aggregation import RULES
 from simdfl.chain.profiles import PROFILES
+from simdfl.chain.sources import SOURCES
 from simdfl.testing import check_adversary
 from topologies import TOPOLOGIES
 from topologies.regions import LATENCIES
@@ -49,6 +50,7 @@ def test_every_attack_and_fault_has_its_line_in_the_shelf_s_page() -> None:
         ("faults", FAULTS),
         ("rules", RULES),
         ("chains", PROFILES),
+        ("block sources", SOURCES),
         ("topologies", TOPOLOGIES),
         ("latencies", LATENCIES),
     ],

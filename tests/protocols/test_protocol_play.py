@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from small_runs import SMALL, attack, build_small, run_small
 
-from simdfl.chain.blockchain import ContractEvent
+from simdfl.chain.block import ContractEvent
 from simdfl.scenario import loads
 from simdfl.world import build
 

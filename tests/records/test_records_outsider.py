@@ -139,14 +139,14 @@ def test_reports_are_those_of_the_peers(d: int, n: int, seed: int) -> None:
 
 def test_constants_are_those_of_the_world() -> None:
     from simdfl.auditing import chain, declared
-    from simdfl.chain import blockchain
+    from simdfl.chain import execution
 
     assert (declared.PEER_BALANCE_WEI, declared.OWNER_BALANCE_WEI) == (
         world_manifest.PEER_BALANCE_WEI,
         world_manifest.OWNER_BALANCE_WEI,
     )
     assert world_manifest.WITHHELD == declared.POLICIES
-    assert (chain.TIPS, chain.BURNT_FEES) == (blockchain.PROPOSER, blockchain.FEE_BURN)
+    assert (chain.TIPS, chain.BURNT_FEES) == (execution.PROPOSER, execution.FEE_BURN)
 
 
 def test_the_auditor_loads_nothing_that_the_peers_live_in() -> None:

@@ -1,0 +1,173 @@
+"""The chain of a scenario, and whether the job's deadlines leave time for what must be done before them.
+
+Where blocks are irregular, the time of so many blocks is a high quantile of it
+(:data:`simdfl.chain.sources.QUANTILE`); where they may be abandoned, they count again.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from simdfl.chain.demand import DemandProfile
+from simdfl.chain.profiles import PROFILES, ChainProfile
+from simdfl.chain.sources import SOURCES, BlockSource, Recorded, read_gaps_us
+from simdfl.crypto.beacon import make_beacon
+from simdfl.errors import UserError, unknown_name
+from simdfl.learning.devices import DEVICES
+from simdfl.learning.schedules import bind
+from simdfl.protocols.beacon_duty import PROOF_GAS_LIMIT
+from simdfl.protocols.exchange_duty import LOCK_PATIENCE
+from simdfl.scenario import Scenario
+from simdfl.scenario.sections import Chain, Demand
+from simdfl.world.chains import main_profile
+from simdfl.world.manifest import beacon_shape, scheme_name
+
+if TYPE_CHECKING:
+    from simdfl.world.build import World
+
+BLOCKS_PER_STEP = 3
+JUDGEMENT_BLOCKS = 4
+"""After the last dealing is posted: until it is seen, and until its dispute is included."""
+INCLUSION_BLOCKS = 2
+"""Until a transaction is included and seen; half of each deadline must cover this and the finality depth."""
+DEADLINE_BLOCKS = 5
+"""Blocks that must fit into every deadline: an honest peer may need two votes included before it can act."""
+
+
+def chain_profile(scenario: Scenario) -> ChainProfile:
+    """Return the chain profile with the scenario's own values in place.
+
+    Raises
+    ------
+    UserError
+        If the profile is unknown or a deadline is shorter than the chain can meet.
+    """
+    section = scenario.chain
+    if section.profile not in PROFILES:
+        raise unknown_name("chain.profile", section.profile, PROFILES)
+    given = {
+        key: value
+        for key in ("block_time_s", "gas_limit", "finality_blocks", "base_fee_wei", "expiry_s")
+        if (value := getattr(section, key)) is not None
+    }
+    profile = replace(PROFILES[section.profile], **given)
+    source = make_source(section, profile)
+    profile = replace(
+        profile, source=source, block_time_s=source.block_time_s, reorgs=forced_reorgs(section, source)
+    )
+    if section.demand is not None:
+        profile = replace(profile, demand=demand_profile(section.demand, profile))
+    main = main_profile(scenario, profile)
+    waits = main.finality_blocks + main.depth
+    needed_s = max(main.span_s(waits + DEADLINE_BLOCKS), 2 * main.span_s(waits + INCLUSION_BLOCKS))
+    for name in ("register_s", "deal_s", "commit_s", "aggregate_s", "reveal_s", "recover_s", "vote_s"):
+        if getattr(scenario.contracts, name) < needed_s:
+            raise UserError(
+                f"contracts.{name}: {getattr(scenario.contracts, name)} s is shorter than inclusion and "
+                f"finality take on this chain; use at least {needed_s:g}"
+            )
+    if profile.gas_limit < PROOF_GAS_LIMIT:
+        raise UserError(
+            f"chain.gas_limit: {profile.gas_limit} is too little for the proof of an invalid dealing; "
+            f"use at least {PROOF_GAS_LIMIT}"
+        )
+    check_dealing_time(scenario, main)
+    return profile
+
+
+def make_source(section: Chain, profile: ChainProfile) -> BlockSource:
+    """Return the source of blocks that a scenario asks for, or else the profile's.
+
+    Raises
+    ------
+    UserError
+        If the name is unknown or the source refuses its parameters.
+    """
+    if section.source is None:
+        return replace(profile.timing, block_time_s=profile.block_time_s)
+    name, params = section.source.name, section.source.params
+    if name not in SOURCES:
+        raise unknown_name("chain.source.name", name, SOURCES)
+    if name == Recorded.name:
+        if section.block_time_s is not None:
+            raise UserError("chain.block_time_s: recorded blocks have times of their own; remove it")
+        return Recorded.of(bind("chain.source.params", read_gaps_us, params))
+    return bind("chain.source.params", SOURCES[name], params, {"block_time_s": profile.block_time_s})
+
+
+def demand_profile(section: Demand, profile: ChainProfile) -> DemandProfile:
+    """Return how much the others want; by default they pay twice the first base fee, and tip as the peers do."""
+    cap_wei = 2 * profile.base_fee_wei if section.cap_wei is None else section.cap_wei
+    tip_wei = profile.priority_fee_wei if section.tip_wei is None else section.tip_wei
+    return DemandProfile(section.load, section.gas_each, cap_wei, tip_wei, section.spread)
+
+
+def forced_reorgs(section: Chain, source: BlockSource) -> tuple[tuple[float, int], ...]:
+    """Return the reorganisations that a scenario forces, by time.
+
+    Raises
+    ------
+    UserError
+        If the source's blocks are final.
+    """
+    if section.reorgs and source.is_final:
+        raise UserError(f"chain.reorgs: blocks of {source.name!r} are final; remove reorgs or use another source")
+    return tuple(sorted((forced.at_s, forced.depth) for forced in section.reorgs))
+
+
+def check_dealing_time(scenario: Scenario, profile: ChainProfile) -> None:
+    """Check that dealings can be judged before they are needed.
+
+    Raises
+    ------
+    UserError
+        If the first lock, or that of a later epoch, comes before the last dispute can be included.
+    """
+    n, c = scenario.peers.count, scenario.contracts
+    device, scheme = DEVICES[scenario.peers.device], make_beacon(scheme_name(scenario), "ideal")
+    outputs = scenario.beacon.epoch_outputs
+    threshold, packing = beacon_shape(scenario, n)
+    dealings = -(-outputs // packing) * n
+    checking_s = scheme.verify_exponentiations(n, threshold) * dealings * device.group_exp_s
+    block_s = (profile.finality_blocks + 1) * profile.block_time_s + profile.timing.lag_s
+    judgement_s = profile.span_s(profile.finality_blocks + profile.depth + JUDGEMENT_BLOCKS)
+    needed_s = max(c.deal_s / 2, checking_s) + judgement_s
+    if c.deal_s < needed_s:
+        raise UserError(
+            f"contracts.deal_s: {c.deal_s} s is too short to check {n} dealings of {outputs} outputs and to "
+            f"dispute one; use at least {2 * needed_s:.0f} or fewer beacon.epoch_outputs"
+        )
+    if outputs * BLOCKS_PER_STEP * block_s < needed_s:
+        raise UserError(
+            f"beacon.epoch_outputs: {outputs} outputs last {outputs * BLOCKS_PER_STEP * block_s:.0f} s, but "
+            f"dealings are judged only after {needed_s:.0f} s; use more outputs or a shorter contracts.deal_s"
+        )
+
+
+def check_exchange_time(scenario: Scenario, profile: ChainProfile, world: World) -> None:
+    """Check that the slowest peer can exchange its parts in time: it would be eliminated without any fault.
+
+    Raises
+    ------
+    UserError
+        If ``contracts.aggregate_s`` or ``reveal_s`` is too short for model and bandwidths: parts go to their
+        aggregators within half of the first, aggregates to everybody within the patience of the second.
+    """
+    n, conditions = scenario.peers.count, world.network.conditions
+    up_bps, down_bps = float(conditions.up_bps[:n].min()), float(conditions.down_bps[:n].min())
+    size_bytes = world.training.sizes.vector_bytes()
+    exchange_s = 8.0 * size_bytes * max(1.0 / up_bps, 1.0 / down_bps)
+    sentence = (
+        f"is too short to exchange gradients of {size_bytes / 1e6:.1f} MB over the slowest link "
+        f"({min(up_bps, down_bps) / 1e6:.1f} Mbit/s); use at least"
+    )
+    needed_s = 2.0 * (exchange_s + profile.span_s(profile.finality_blocks + profile.depth + INCLUSION_BLOCKS))
+    if scenario.contracts.aggregate_s < needed_s:
+        raise UserError(
+            f"contracts.aggregate_s: {scenario.contracts.aggregate_s} s {sentence} {math.ceil(needed_s)}"
+        )
+    needed_s = LOCK_PATIENCE * exchange_s
+    if scenario.contracts.reveal_s < needed_s:
+        raise UserError(f"contracts.reveal_s: {scenario.contracts.reveal_s} s {sentence} {math.ceil(needed_s)}")

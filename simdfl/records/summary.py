@@ -18,6 +18,14 @@ from simdfl.world.result import RunResult
 Cell = Callable[[RunResult], str]
 
 
+FORKS = {
+    "stale_blocks": "stale blocks, all steps",
+    "reorganisations": "reorganised, all steps",
+    "raised_bids": "bids raised, all steps",
+}
+"""Rows of the cost table that only runs with forks or full blocks have."""
+
+
 def print_summary(console: Console, scenario: Scenario, results: dict[str, RunResult]) -> None:
     """Print the whole summary."""
     main = results["main"]
@@ -170,6 +178,9 @@ def _overhead_table(results: dict[str, RunResult]) -> Table:
         ("gas", lambda r: f"{r.summary['gas']:,.0f}"),
         ("fees, all steps", lambda r: format_wei(int(r.summary["fees_wei"]))),
     ]
+    for key, label in FORKS.items():
+        if any(result.summary[key] for result in results.values()):
+            cells.append((label, lambda r, key=key: f"{r.summary[key]:,}"))  # type: ignore[misc]
     for label, cell in cells:
         table.add_row(label, *[cell(result) for result in results.values()])
     return table

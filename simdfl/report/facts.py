@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from simdfl.records.summary import FORKS
 from simdfl.report.cost_figures import TRAFFIC
 from simdfl.report.read import RunFolder, each
 from simdfl.units import format_bytes, format_wei
@@ -122,6 +123,9 @@ def cost_sheet(folder: RunFolder) -> Sheet:
         line("gas", lambda f: f"{f['gas']:,.0f}"),
         line("fees, all steps", lambda f: format_wei(int(f["fees_wei"]))),
     ]
+    for key, name in FORKS.items():
+        if any(values.get(key) for values in figures.values()):
+            rows.append(line(name, lambda f, key=key: f"{f.get(key, 0):,}"))
     headings = ("per step", *figures)
     return Sheet("cost", "Cost of a step", headings, rows, (False, *[True] * len(figures)))
 

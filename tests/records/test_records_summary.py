@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 from recorded_run import small_run
@@ -79,3 +80,14 @@ def test_overhead_compares_the_calm_twins() -> None:
     assert f"{ours.summary['step_s'] - twin.summary['step_s']:+.2f} s of waiting a step" in sentence
     assert f"{validation_share(ours):.0%} of the gradient computations" in sentence
     assert overhead_sentence({"main": results["main"]}) == ""
+
+
+def test_forks_and_raised_bids_have_rows_where_there_are_any() -> None:
+    loaded, results = small_run()
+    main = results["main"]
+    assert "reorganised" not in summary_text(loaded.scenario, results)
+    forked = replace(main, summary={**main.summary, "reorganisations": 4, "stale_blocks": 1045})
+    text = " ".join(summary_text(loaded.scenario, {**results, "main": forked}).split())
+    assert f"reorganised, all steps 4 {' '.join(['0'] * (len(results) - 1))}" in text
+    assert "stale blocks, all steps 1,045 0" in text
+    assert "bids raised" not in text

@@ -143,7 +143,7 @@ class _Inspection:
         self._outcome = outcome
         self._progress = progress
         self._findings = outcome.findings
-        self._published = outcome.published = open_published(outcome.request.folder)
+        self._published = outcome.published = open_published(outcome.request.folder, outcome.index)
         outcome.job_digest = self._published.job_digest.hex()
         self._rng = Rng(outcome.request.coin)
         self._facts = Facts()

@@ -159,11 +159,13 @@ def read_index(folder: Path) -> dict[str, Any]:
     steps = as_whole(f"{INDEX} steps", index["steps"])
     if not isinstance(index["files"], dict) or not isinstance(index["heads"], dict):
         raise Unusable(f"{INDEX}: files and heads are objects")
+    published_bytes = 0
     for name, entry in index["files"].items():
-        require_fields(f"{INDEX} {name[:80]!r}", entry, ("bytes", "sha256"))
-        as_bytes(f"{INDEX} {name[:80]!r}", entry["sha256"], 32)
-    sizes = [as_whole(f"{INDEX} {name[:80]!r}", entry["bytes"]) for name, entry in index["files"].items()]
-    if index["bytes_per_step"] != sum(sizes) // max(1, steps):
+        place = f"{INDEX} {name[:80]!r}"
+        require_fields(place, entry, ("bytes", "sha256"))
+        as_bytes(place, entry["sha256"], 32)
+        published_bytes += as_whole(place, entry["bytes"])
+    if index["bytes_per_step"] != published_bytes // max(1, steps):
         raise Unusable(f"{INDEX} bytes_per_step: not the bytes of all files over the steps")
     chains = [file.partition(".")[0] for file in FILES.values() if file in index["files"]]
     require_fields(f"{INDEX} heads", index["heads"], chains)
@@ -175,15 +177,14 @@ def read_index(folder: Path) -> dict[str, Any]:
     return index
 
 
-def open_published(folder: Path) -> Published:
-    """Open a run folder that has a chain.
+def open_published(folder: Path, index: dict[str, Any]) -> Published:
+    """Open a run folder that has a chain, by its index.
 
     Raises
     ------
     Unusable
         If an artefact is missing or malformed.
     """
-    index = read_index(folder)
     manifest = require_fields(
         "manifest.json", read_json(folder, "manifest.json", "simdfl.manifest.v1"), MANIFEST_FIELDS
     )
@@ -229,7 +230,7 @@ def _check_chain(place: str, chain: dict[str, Any]) -> None:
         raise Unusable(f"{place}: no accounts, or contracts of another kind")
 
 
-def type_of_term(key: str) -> type:
+def _type_of_term(key: str) -> type:
     """Return the type that a published term has."""
     kinds = {"job_digest": bytes, "owner": bytes, "members": tuple, "shows": bool}
     return kinds.get(key, int)
@@ -245,7 +246,7 @@ def _terms(record: Any) -> Terms:
     for key in ("deposit_wei", "reward_wei"):
         given[key] = as_wei(f"terms.{key}", given[key])
     for key, value in given.items():
-        if type(value) is not type_of_term(key) and not (value is None and key == "assumed_byzantine"):
+        if type(value) is not _type_of_term(key) and not (value is None and key == "assumed_byzantine"):
             raise Unusable(f"deployment.json terms.{key}: of the wrong type")
     try:
         given["withheld"] = Withheld(given["withheld"])

@@ -18,7 +18,7 @@ from simdfl.world.result import RunResult
 Cell = Callable[[RunResult], str]
 
 
-FORKS = {
+OCCASIONAL = {
     "stale_blocks": "stale blocks, all steps",
     "reorganisations": "reorganised, all steps",
     "raised_bids": "bids raised, all steps",
@@ -178,12 +178,16 @@ def _overhead_table(results: dict[str, RunResult]) -> Table:
         ("gas", lambda r: f"{r.summary['gas']:,.0f}"),
         ("fees, all steps", lambda r: format_wei(int(r.summary["fees_wei"]))),
     ]
-    for key, label in FORKS.items():
+    for key, label in OCCASIONAL.items():
         if any(result.summary[key] for result in results.values()):
-            cells.append((label, lambda r, key=key: f"{r.summary[key]:,}"))  # type: ignore[misc]
+            cells.append((label, _count(key)))
     for label, cell in cells:
         table.add_row(label, *[cell(result) for result in results.values()])
     return table
+
+
+def _count(key: str) -> Cell:
+    return lambda result: f"{result.summary[key]:,}"
 
 
 def _bytes(name: str) -> Cell:

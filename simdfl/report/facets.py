@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from simdfl.records.cells import independent, short_names
-from simdfl.records.intervals import mean_interval
+from simdfl.records.intervals import LEVEL, mean_interval
 from simdfl.report.picture import Picture
 from simdfl.report.style import label, line_look
 
@@ -50,7 +50,7 @@ def facets_picture(runs: pd.DataFrame, keys: list[str]) -> Picture | None:
     if not varied or not measures:
         return None
     across, down, others = varied[0], varied[1:2], varied[2:]
-    lines = [*others, *([name for name in ("run",) if name in runs and runs[name].nunique() > 1])]
+    lines = [*others, *independent(runs, ["run"] if "run" in runs else [])]
     data = _points(runs, across, down, lines, measures)
     rows = list(dict.fromkeys(data["row"]))[:MOST_ROWS]
     figure = Figure(figsize=(2.9 * max(3, len(measures)), 0.9 + 2.5 * len(rows)), layout="constrained")
@@ -69,7 +69,7 @@ def facets_picture(runs: pd.DataFrame, keys: list[str]) -> Picture | None:
     return Picture(
         "facets",
         "Facets",
-        f"Means over seeds with 95 % t intervals, {across} along the axes"
+        f"Means over seeds with {LEVEL:.0%} t intervals, {across} along the axes"
         + (f", a row of panels for each {down[0]}" if down else "")
         + (f", a line for each {', '.join(lines)}" if lines else "")
         + f".{more}",

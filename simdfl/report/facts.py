@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from simdfl.records.summary import FORKS
+from simdfl.records.summary import OCCASIONAL
 from simdfl.report.cost_figures import TRAFFIC
 from simdfl.report.read import RunFolder, each
 from simdfl.units import format_bytes, format_wei
@@ -123,7 +123,7 @@ def cost_sheet(folder: RunFolder) -> Sheet:
         line("gas", lambda f: f"{f['gas']:,.0f}"),
         line("fees, all steps", lambda f: format_wei(int(f["fees_wei"]))),
     ]
-    for key, name in FORKS.items():
+    for key, name in OCCASIONAL.items():
         if any(values.get(key) for values in figures.values()):
             rows.append(line(name, lambda f, key=key: f"{f.get(key, 0):,}"))
     headings = ("per step", *figures)

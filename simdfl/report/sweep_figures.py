@@ -11,6 +11,7 @@ from scipy import stats
 
 from simdfl.records import intervals
 from simdfl.records.cells import independent, short_names
+from simdfl.records.intervals import LEVEL
 from simdfl.report.cost_figures import stack
 from simdfl.report.facets import facets_picture
 from simdfl.report.facts import NONE, Sheet
@@ -18,7 +19,6 @@ from simdfl.report.picture import Picture
 from simdfl.report.read import SweepFolder
 from simdfl.report.style import canvas, label, legend, line_look
 
-CONFIDENCE = 0.95
 MOST_LINES = 8
 MOST_BARS = 24
 OVERHEADS = ("compute", "traffic", "chain", "waiting")
@@ -42,7 +42,7 @@ def mean_interval(values: np.ndarray) -> tuple[float, float, float]:
     >>> mean_interval(np.array([2.0]))
     (2.0, 2.0, 2.0)
     """
-    mean, low, high = intervals.mean_interval([float(value) for value in values], CONFIDENCE)
+    mean, low, high = intervals.mean_interval([float(value) for value in values])
     return (mean, low, high) if len(values) > 1 else (mean, mean, mean)
 
 
@@ -104,7 +104,7 @@ def bands_picture(source: SweepFolder) -> Picture:
     return Picture(
         "bands",
         "Accuracy and loss over seeds",
-        f"Means over seeds with {CONFIDENCE:.0%} t intervals of the mean as bands.{more}",
+        f"Means over seeds with {LEVEL:.0%} t intervals of the mean as bands.{more}",
         f"Two line charts with bands for {steps['group'].nunique()} groups of runs.",
         figure,
         data,
@@ -122,7 +122,7 @@ def fit_exponent(x: np.ndarray, y: np.ndarray) -> tuple[float, float] | None:
     if len(np.unique(x[usable])) < 3:
         return None
     fit = stats.linregress(np.log(x[usable]), np.log(y[usable]))
-    half = stats.t.ppf(0.5 + CONFIDENCE / 2, usable.sum() - 2) * fit.stderr
+    half = stats.t.ppf(0.5 + LEVEL / 2, usable.sum() - 2) * fit.stderr
     return float(fit.slope), float(half)
 
 
@@ -177,7 +177,7 @@ def growth_picture(source: SweepFolder, key: str) -> Picture | None:
     return Picture(
         f"growth-{key.replace('.', '-')}",
         f"Growth with {key}",
-        f"Means over all other settings, both axes logarithmic; exponents by least squares with {CONFIDENCE:.0%} "
+        f"Means over all other settings, both axes logarithmic; exponents by least squares with {LEVEL:.0%} "
         f"intervals.",
         said,
         figure,
@@ -201,7 +201,7 @@ def sweep_sheet(source: SweepFolder) -> Sheet:
         rows.append((*[str(place) for place in places], str(len(members)), *cells))
     headings = (*keys, "runs", *results)
     numeric = (*[False] * len(keys), *[True] * (1 + len(results)))
-    note = f"Mean ± half the {CONFIDENCE:.0%} t interval of the mean over seeds."
+    note = f"Mean ± half the {LEVEL:.0%} t interval of the mean over seeds."
     return Sheet("groups", "Results", headings, rows, numeric, note)
 
 

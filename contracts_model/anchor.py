@@ -16,8 +16,7 @@ from dataclasses import dataclass, field
 from contracts_model.abi import Bytes, Bytes32, BytesList, Uint, Uints
 from contracts_model.court import message_digest
 from contracts_model.deployment import Deployment
-from contracts_model.gas import ECRECOVER_GAS
-from contracts_model.runtime import Context, Contract, external, payable
+from contracts_model.runtime import Context, Contract, Mask, external, payable
 from contracts_model.storage import Slots
 from contracts_model.terms import Terms
 from contracts_model.treasury import Treasury
@@ -41,12 +40,19 @@ class Anchor(Contract):
     treasury: Treasury
     is_optimistic: bool
     window_s: int
+    state: Slots = field(init=False)
     members: Slots = field(init=False)
-    anchors: Slots = field(init=False)
+    staked: Slots = field(init=False)
+    done: Slots = field(init=False)
+    roots: Slots = field(init=False)
+    bodies: Slots = field(init=False)
+    posters: Slots = field(init=False)
+    until: Slots = field(init=False)
     payouts: Slots = field(init=False)
 
     def __post_init__(self) -> None:
-        for label in ("members", "anchors", "payouts"):
+        self.state = self.slots("state", depth=0)
+        for label in ("members", "staked", "done", "roots", "bodies", "posters", "until", "payouts"):
             setattr(self, label, self.slots(label))
         for index, address in enumerate(self.terms.members):
             self.members[address] = index + 1
@@ -61,8 +67,8 @@ class Anchor(Contract):
         """Pay one's stake, once."""
         index = self._member(ctx)
         ctx.require(ctx.value_wei == self.terms.deposit_wei, "the deposit must be exact")
-        ctx.require(self.members[("paid", index)] == 0, "already registered")
-        self.members[("paid", index)] = 1
+        ctx.require(self.staked[index] == 0, "already registered")
+        self.staked[index] = 1
         self.treasury.take_deposit(ctx, index)
         ctx.emit(self.name, "Staked", peer=index)
 
@@ -79,7 +85,7 @@ class Anchor(Contract):
     ) -> None:
         """Anchor an epoch with the signatures of more than half of the members."""
         self._member(ctx)
-        ctx.require(self.anchors[(epoch, "root")] == 0, "already anchored")
+        ctx.require(self.roots[epoch] == 0, "already anchored")
         self._require_quorum(ctx, epoch, root, bans, amounts, signers, proofs)
         self._store(ctx, epoch, root, bans, amounts, 0)
 
@@ -88,8 +94,8 @@ class Anchor(Contract):
         """Anchor an epoch alone, with one's stake behind it."""
         index = self._member(ctx)
         ctx.require(self.is_optimistic, "anchors need a quorum here")
-        ctx.require(self.anchors[(epoch, "root")] == 0, "already anchored")
-        ctx.require(self.treasury.deposits[index] == self.terms.deposit_wei, "no stake is behind it")
+        ctx.require(self.roots[epoch] == 0, "already anchored")
+        ctx.require(self.treasury.deposit_of(index) == self.terms.deposit_wei, "no stake is behind it")
         self._store(ctx, epoch, root, bans, amounts, index + 1)
 
     @external
@@ -105,11 +111,12 @@ class Anchor(Contract):
     ) -> None:
         """Replace what one member posted by what more than half of the members sign; the poster is slashed."""
         self._member(ctx)
-        poster = self.anchors[(epoch, "poster")] - 1
+        poster = self.posters[epoch] - 1
         ctx.require(poster >= 0, "nothing was posted alone")
-        ctx.require(ctx.timestamp_s <= self.anchors[(epoch, "until")], "the challenge window is over")
+        ctx.require(ctx.timestamp_s <= self.until[epoch], "the challenge window is over")
+        self.hand_on("body", bans, amounts)
         body = anchor_body(ctx.sha256, root, bans, list(amounts))
-        ctx.require(body != self.anchors[(epoch, "body")], "the same anchor")
+        ctx.require(body != self.bodies[epoch], "the same anchor")
         self._require_quorum(ctx, epoch, root, bans, amounts, signers, proofs)
         self.treasury.slash(ctx, poster, ctx.sender, self.terms.reporter_percent)
         self._store(ctx, epoch, root, bans, amounts, 0)
@@ -125,36 +132,59 @@ class Anchor(Contract):
         signers: Uints,
         proofs: BytesList,
     ) -> None:
-        ctx.require(len(signers) == len(proofs) == len(set(signers)), "one signature a signer")
+        self.hand_on("quorum", bans, amounts, signers, proofs)
+        self.hand_on("distinct", signers if len(signers) == len(proofs) else ())
+        distinct = len(signers) == len(proofs) and self._are_distinct(signers)
+        ctx.require(distinct, "one signature a signer")
         ctx.require(2 * len(signers) > self.terms.n_founders, "no quorum")
+        ctx.require(epoch < 1 << 64, "no such anchor")
+        self.hand_on("body", bans, amounts)
         body = anchor_body(ctx.sha256, root, bans, list(amounts))
         digest = message_digest(ctx.sha256, self.terms.job_digest, ANCHOR_TOPIC, epoch, body)
         for signer, proof in zip(signers, proofs):
-            ctx.meter.charge(ECRECOVER_GAS)
-            address = ctx.host.recover_signer(digest, proof)
+            address = ctx.recover_signer(digest, proof)
             ctx.require(address is not None and self.members[address] == signer + 1, "not signed by that member")
 
+    def _are_distinct(self, signers: Uints) -> bool:
+        """Return whether all are members and none is named twice."""
+        self.work("lists of signers")
+        self.work("lists with any signer", len(signers) > 0)
+        seen: set[int] = set()
+        for signer in signers:
+            self.work("signers looked at")
+            if signer >= self.terms.n_peers or signer in seen:
+                self.work("signer out of line")
+                self.work("signer among the members", signer < self.terms.n_peers)
+                return False
+            seen.add(signer)
+        return True
+
     def _store(self, ctx: Context, epoch: int, root: bytes, bans: bytes, amounts: Uints, poster: int) -> None:
+        self.hand_on("store", bans, amounts)
+        self.work("epochs in range", epoch < 1 << 64)
         ctx.require(epoch < 1 << 64 and root != bytes(WORD_BYTES), "no such anchor")
         ctx.require(len(amounts) in (0, self.terms.n_peers), "one payout a member, or none")
-        self.anchors[(epoch, "root")] = root
-        self.anchors[(epoch, "body")] = anchor_body(ctx.sha256, root, bans, list(amounts))
-        self.anchors[(epoch, "poster")] = poster
-        self.anchors[(epoch, "until")] = ctx.timestamp_s + self.window_s
+        self.roots[epoch] = root
+        self.hand_on("body", bans, amounts)
+        self.bodies[epoch] = anchor_body(ctx.sha256, root, bans, list(amounts))
+        self.posters[epoch] = poster
+        self.until[epoch] = ctx.timestamp_s + self.window_s
+        self.work("no payouts named", not amounts)
         if amounts:
-            self.payouts["settled"] = 1
-            self.payouts["until"] = ctx.timestamp_s + self.window_s * bool(poster)
+            self.work("settled by one alone", poster != 0)
+            self.state["settled"] = 1
+            self.state["until"] = ctx.timestamp_s + self.window_s * bool(poster)
             for peer, amount in enumerate(amounts):
                 self.payouts[peer] = amount
-        ctx.emit(self.name, "Anchored", epoch=epoch, root=root, bans=bans, poster=poster - 1)
+        ctx.emit(self.name, "Anchored", epoch=epoch, root=root, bans=Mask(bans), poster=poster - 1)
 
     @external
     def withdraw(self, ctx: Context) -> None:
         """Take what the last anchor gives one, when it cannot be challenged any more."""
         index = self._member(ctx)
-        ctx.require(self.payouts["settled"] and ctx.timestamp_s > self.payouts["until"], "not settled yet")
-        ctx.require(self.members[("done", index)] == 0, "already paid")
-        self.members[("done", index)] = 1
+        ctx.require(self.state["settled"] and ctx.timestamp_s > self.state["until"], "not settled yet")
+        ctx.require(self.done[index] == 0, "already paid")
+        self.done[index] = 1
         amount = self.treasury.pay_settled(index, ctx.sender, self.payouts[index])
         ctx.emit(self.name, "Withdrawn", peer=index, amount=amount)
 

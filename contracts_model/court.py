@@ -14,12 +14,11 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from contracts_model.abi import Bytes, Bytes32, Bytes32s, BytesList, Uint
-from contracts_model.beacon import DLEQ_MULTIPLICATIONS, mask_bytes
+from contracts_model.beacon import Beacon, mask_bytes
 from contracts_model.draw import draw_jury
-from contracts_model.gas import BLS_G1_ADD_GAS, BLS_G1_MUL_GAS, ECRECOVER_GAS, SHA256_BASE_GAS
 from contracts_model.ledger import StepLedger
 from contracts_model.registry import Registry
-from contracts_model.runtime import Context, Contract, external
+from contracts_model.runtime import Context, Contract, Mask, external, linked, sha256_gas
 from contracts_model.storage import BitSet, Slots, members
 from contracts_model.terms import Terms
 
@@ -27,6 +26,9 @@ COMMIT_TOPIC = b"COMMIT"
 REPORT_TOPIC = b"REPORT"
 SHARE_TOPIC = b"SHARE"
 ENTRY_BYTES = 8
+TOPIC_BYTES = 31
+"""Topics of signed messages are no longer than this."""
+JURY_INPUT_BYTES = 32 + len(b"jury") + 8 + 8
 
 
 class Kind(IntEnum):
@@ -63,10 +65,37 @@ def message_digest(sha256: Callable[[bytes], bytes], run: bytes, topic: bytes, s
     return sha256(framed + step.to_bytes(8, "little") + body)
 
 
+def share_topic(dealer: int) -> bytes:
+    """Return the topic under which shares of a dealer's sharing are signed.
+
+    >>> share_topic(7)
+    b'SHARE007'
+    """
+    return SHARE_TOPIC + b"%03d" % dealer
+
+
 def entry_leaf(part: int, projections: list[int], norm: int) -> bytes:
     """Return one report entry: what contributor i says of part j, in units of 2^-40."""
     numbers = [part, *projections, norm]
     return b"".join(number.to_bytes(ENTRY_BYTES, "little", signed=True) for number in numbers)
+
+
+FIELD_BITS = 64
+
+
+def pack_parties(kind: int, step: int, target: int, accuser: int) -> int:
+    """Return a case's parties in one word; `accuser` counts from 1, 0 is nobody.
+
+    >>> unpack_parties(pack_parties(2, 7, 3, 0)), unpack_parties(pack_parties(2, 7, 3, 5))
+    ((2, 7, 3, -1), (2, 7, 3, 4))
+    """
+    return ((kind << FIELD_BITS | step) << FIELD_BITS | target) << FIELD_BITS | accuser
+
+
+def unpack_parties(word: int) -> tuple[int, int, int, int]:
+    """Return kind, step, target and accuser (-1 for nobody)."""
+    low = (1 << FIELD_BITS) - 1
+    return word >> 3 * FIELD_BITS, word >> 2 * FIELD_BITS & low, word >> FIELD_BITS & low, (word & low) - 1
 
 
 @dataclass
@@ -76,36 +105,55 @@ class Court(Contract):
     terms: Terms
     registry: Registry
     ledger: StepLedger
-    cases: Slots = field(init=False)
+    beacon: Beacon
+    state: Slots = field(init=False)
+    about: Slots = field(init=False)
+    parties: Slots = field(init=False)
+    deadlines: Slots = field(init=False)
+    closed: Slots = field(init=False)
     tally: Slots = field(init=False)
-    sets: BitSet = field(init=False)
+    void_votes: Slots = field(init=False)
+    found_absent: Slots = field(init=False)
+    blind: Slots = field(init=False)
+    eligible: BitSet = field(init=False)
+    voted: BitSet = field(init=False)
+    silent: BitSet = field(init=False)
+    complaints: BitSet = field(init=False)
+    absences: BitSet = field(init=False)
 
     def __post_init__(self) -> None:
-        self.cases = self.slots("cases")
-        self.tally = self.slots("tally")
-        self.sets = BitSet(self.slots("sets"), -(-self.terms.n_peers // 256))
+        self.state = self.slots("state", depth=0)
+        self.about = self.slots("about", depth=4)
+        for label in ("parties", "deadlines", "closed", "void_votes", "blind"):
+            setattr(self, label, self.slots(label))
+        self.tally = self.slots("tally", depth=2)
+        self.found_absent = self.slots("found_absent", depth=3)
+        for label, depth in (("eligible", 1), ("voted", 1), ("silent", 1), ("complaints", 2), ("absences", 3)):
+            setattr(self, label, self.bits(label, self.terms.n_peers, depth))
 
     # ---- opening
 
     def _open(self, ctx: Context, kind: Kind, step: int, target: int, accuser: int | None) -> None:
-        if self.cases[("about", kind, step, target, -1 if accuser is None else accuser)]:
+        topic = (int(kind), step, target, 0 if accuser is None else accuser + 1)
+        if self.about[topic]:
             return
-        number = self.cases["count"] + 1
-        self.cases["count"] = number
-        self.cases[("about", kind, step, target, -1 if accuser is None else accuser)] = number
-        self.cases[(number, "parties")] = (int(kind), step, target, -1 if accuser is None else accuser)
+        number = self.state["count"] + 1
+        self.state["count"] = number
+        self.about[topic] = number
+        self.parties[number] = pack_parties(*topic)
         if self.terms.jury_size and self.ledger.step() < self.terms.steps:
-            self.cases["waiting"] = number  # all later ones wait too; the closing step draws no more juries
-            self.cases["waiting_from"] = self.cases["waiting_from"] or number
+            self.state["waiting"] = number  # all later ones wait too; the closing step draws no more juries
+            if not self.state["waiting_from"]:
+                self.state["waiting_from"] = number
         else:
             self._hear(ctx, number, self.registry.active_mask())
 
     def _hear(self, ctx: Context, number: int, eligible: int) -> None:
         """Begin the vote of a case."""
-        kind, step, target, accuser = self.cases[(number, "parties")]
+        kind, step, target, accuser = unpack_parties(self.parties[number])
         deadline = ctx.timestamp_s + self.terms.vote_s
-        self.cases[(number, "deadline")] = deadline
-        self.sets.write(("eligible", number), eligible)
+        self.deadlines[number] = deadline
+        self.eligible.write(number, eligible)
         ctx.emit(
             self.name,
             "CaseOpened",
@@ -118,37 +166,42 @@ class Court(Contract):
             deadline=deadline,
         )
 
+    @linked
     def draw_juries(self, ctx: Context, randomness: bytes) -> None:
         """Draw the jurors of all cases that were opened before this output was known (called by the ledger).
 
         The parties do not judge. A jury drawn from an output that was open already could be chosen by whoever
         opens the case.
         """
-        self.enter()
-        first = self.cases["waiting_from"]
+        first = self.state["waiting_from"]
         if not first:
             return
-        for number in range(first, self.cases["waiting"] + 1):
-            _, _, target, accuser = self.cases[(number, "parties")]
-            peers = [peer for peer in members(self.registry.active_mask()) if peer not in (target, accuser)]
-            ctx.meter.charge(self.terms.jury_size * SHA256_BASE_GAS)
+        active = self.registry.active_mask()
+        for number in range(first, self.state["waiting"] + 1):
+            _, _, target, accuser = unpack_parties(self.parties[number])
+            peers = [peer for peer in members(active) if peer not in (target, accuser)]
+            self.work("juries with an accuser", accuser >= 0)
             jury = draw_jury(randomness, number, peers, self.terms.jury_size)
+            ctx.meter.charge(len(jury) * sha256_gas(JURY_INPUT_BYTES))
+            self.work("could be jurors", len(peers))
+            self.work("jurors drawn", len(jury))
             self._hear(ctx, number, sum(1 << juror for juror in jury))
-        self.cases["waiting_from"] = 0
+        self.state["waiting_from"] = 0
 
     def _require_recent(self, ctx: Context, step: int) -> None:
         """Revert unless `step` is over (only then are there reports on it) and in the dispute window."""
         age = self.ledger.step() - step
+        self.work("steps that are over", age >= 1)
         ctx.require(1 <= age < self.terms.dispute_window - 1, "outside the dispute window")
 
+    @linked
     def accuse_computation(self, ctx: Context, step: int, target: int, accuser: int) -> None:
         """Open the case that follows a validator's bad result (called by the ledger)."""
-        self.enter()
         self._open(ctx, Kind.COMPUTATION, step, target, accuser)
 
+    @linked
     def demand_opening(self, ctx: Context, step: int, target: int) -> None:
         """Open the case of a target that showed its validator nothing (called by the ledger)."""
-        self.enter()
         self._open(ctx, Kind.COMPUTATION, step, target, None)
 
     @external
@@ -173,12 +226,13 @@ class Court(Contract):
         """V3: the caller's norm on this part exceeds Delta_max; more than half open CheckAveraging."""
         peer = self.registry.index_of(ctx)
         self._require_recent(ctx, step)
+        ctx.require(part < self.terms.n_peers, "no such peer")
         ctx.require(self.ledger.is_contributor(step, peer), "only a contributor may complain")
-        key = ("complaints", step, part)
-        ctx.require(not self.sets.has(key, peer), "already complained")
-        self.sets.add(key, peer)
+        key = (step, part)
+        ctx.require(not self.complaints.has(key, peer), "already complained")
+        self.complaints.add(key, peer)
         ctx.emit(self.name, "Complaint", step=step, part=part, peer=peer)
-        if 2 * self.sets.read(key).bit_count() > self.ledger.contributors_of(step).bit_count():
+        if 2 * self.complaints.read(key).bit_count() > self.ledger.contributors_of(step).bit_count():
             self._open(ctx, Kind.AGGREGATION, step, part, None)
 
     @external
@@ -202,16 +256,15 @@ class Court(Contract):
         """
         self.registry.index_of(ctx)
         self._require_recent(ctx, step)
-        ctx.require(size <= self.terms.n_peers, "more parts than peers")
+        ctx.require(part < self.terms.n_peers and size <= self.terms.n_peers, "more parts than peers")
         reporters = self._reporters(step)
         counts = {len(leaves), len(roots), len(paths), len(signatures)}
         ctx.require(counts == {len(reporters)}, "one report per contributor")
         sums = [0] * self.terms.projections
         for peer, leaf, root, path, signature in zip(reporters, leaves, roots, paths, signatures):
             hashes = [path[at : at + 32] for at in range(0, len(path), 32)]
-            for _ in hashes:
-                ctx.sha256(bytes(65))
-            included = ctx.host.verify_path(root, leaf, position, size, hashes)
+            self.hand_on("entry", leaf, path)
+            included = ctx.open_path(root, leaf, position, size, hashes)
             ctx.require(included, "the entry is not in the report")
             self._require_signed(ctx, peer, REPORT_TOPIC, step, root, signature)
             sums = [total + number for total, number in zip(sums, self._projections(ctx, part, leaf))]
@@ -221,7 +274,7 @@ class Court(Contract):
 
     def _reporters(self, step: int) -> list[int]:
         """Return the contributors of a recent step whose report arrived, ascending."""
-        return list(members(self.ledger.contributors_of(step) & ~self.sets.read(("silent", step))))
+        return list(members(self.ledger.contributors_of(step) & ~self.silent.read(step)))
 
     def _projections(self, ctx: Context, part: int, leaf: bytes) -> list[int]:
         """Return the projections in an entry about `part`."""
@@ -229,18 +282,18 @@ class Court(Contract):
             int.from_bytes(leaf[at : at + ENTRY_BYTES], "little", signed=True)
             for at in range(0, len(leaf), ENTRY_BYTES)
         ]
-        fits = len(numbers) == self.terms.projections + 2 and numbers[0] == part
+        fits = len(leaf) == ENTRY_BYTES * (self.terms.projections + 2) and numbers[0] == part
         ctx.require(fits, "not this part's entry")
         return numbers[1:-1]
 
     def _require_signed(
         self, ctx: Context, peer: int, topic: bytes, step: int, body: bytes, signature: bytes
     ) -> None:
-        ctx.meter.charge(ECRECOVER_GAS)
-        ctx.require(len(topic) < 1 << 8 and step < 1 << 64, "no message has this slot")
+        self.hand_on("signed", topic, signature)
+        ctx.require(len(topic) <= TOPIC_BYTES and step < 1 << 64, "no message has this slot")
         digest = message_digest(ctx.sha256, self.terms.job_digest, topic, step, body)
-        signer = ctx.host.recover_signer(digest, signature)
-        ctx.require(signer == self.registry.addresses[peer], "not signed by that peer")
+        signer = ctx.recover_signer(digest, signature)
+        ctx.require(signer is not None and signer == self.registry.address_of(peer), "not signed by that peer")
 
     # ---- decided by arithmetic
 
@@ -269,10 +322,11 @@ class Court(Contract):
         """Prove that a signed commitment has another root than the posted one: banned at once."""
         reporter = self.registry.index_of(ctx)
         posted = self.ledger.root_of(step, peer)
+        self.work("posted roots", posted != 0)
         ctx.require(posted != 0 and posted != body, "no contradiction")
         self._require_signed(ctx, peer, COMMIT_TOPIC, step, body, signature)
         ctx.require(not self.registry.is_banned(peer), "banned already")
-        self.registry.ban(ctx, peer, "contradicts its posted commitment", reporter)
+        self.registry.ban(ctx, peer, "contradicts its own commitment", reporter)
 
     @external
     def prove_bad_share(
@@ -289,18 +343,10 @@ class Court(Contract):
     ) -> None:
         """Prove that the decrypted share which `peer` signed for a recovery is wrong: banned at once."""
         reporter = self.registry.index_of(ctx)
-        beacon = self.ledger.beacon
-        epoch = beacon.epoch_of(output)
-        receivers = list(members(beacon.sets.read(("receivers", epoch))))
-        ctx.require(peer in receivers, "not a receiver of this dealing")
-        beacon.require_leaf(ctx, output, dealer, ctx.sha256(transcript), commitment, path)
-        topic = SHARE_TOPIC + str(dealer).encode()
+        ctx.require(dealer < self.terms.n_peers, "no such peer")
+        topic = share_topic(dealer)
         self._require_signed(ctx, peer, topic, output, ctx.sha256(share), signature)
-        keys, threshold = beacon.receivers_of(output)
-        ctx.meter.charge(DLEQ_MULTIPLICATIONS * (BLS_G1_MUL_GAS + BLS_G1_ADD_GAS))
-        bound, _ = beacon.place_of(output, dealer)
-        position = receivers.index(peer) + 1
-        valid = ctx.host.verify_share(bound, keys, threshold, transcript, position, share)
+        valid = self.beacon.share_is_valid(ctx, output, dealer, peer, share, transcript, commitment, path)
         ctx.require(not valid, "the share is valid")
         ctx.require(not self.registry.is_banned(peer), "banned already")
         self.registry.ban(ctx, peer, "invalid share", reporter)
@@ -319,24 +365,26 @@ class Court(Contract):
             ctx.require(step == self.ledger.step(), "not the current step")
         elif kind == Absence.REPORT:
             self._require_recent(ctx, step)
-        key = ("absence", kind, step, peer)
-        ctx.require(not self.sets.has(key, voter), "already reported")
-        self.sets.add(key, voter)
+        ctx.require(peer < self.terms.n_peers, "no such peer")
+        self.work(f"absences of kind {kind}")
+        key = (kind, step, peer)
+        ctx.require(not self.absences.has(key, voter), "already reported")
+        self.absences.add(key, voter)
         active = self.registry.active_mask()
-        count = (self.sets.read(key) & active).bit_count()
-        if 2 * count <= active.bit_count() or self.cases[key]:
+        count = (self.absences.read(key) & active).bit_count()
+        if 2 * count <= active.bit_count() or self.found_absent[key]:
             return
-        self.cases[key] = 1
+        self.found_absent[key] = 1
         names = {Absence.AGGREGATE: "AggregateAbsent", Absence.REPORT: "Absent", Absence.DEALING: "DealingAbsent"}
         ctx.emit(self.name, names[Absence(kind)], step=step, peer=peer)
         if kind == Absence.AGGREGATE:
             self.ledger.void_part(ctx, peer)
         else:
             if kind == Absence.DEALING:
-                self.ledger.beacon.void_dealing(ctx, step, peer)
+                self.beacon.void_dealing(ctx, step, peer)
             else:
-                self.sets.add(("silent", step), peer)
-                self.cases[("blind", step)] = 1
+                self.silent.add(step, peer)
+                self.blind[step] = 1
             self.registry.eject(ctx, peer, ABSENCE_REASONS[Absence(kind)])
 
     @external
@@ -348,7 +396,7 @@ class Court(Contract):
         self.registry.index_of(ctx)
         self._require_recent(ctx, step)
         ctx.require(owner < self.terms.n_peers, "no such peer")
-        ctx.require(self.cases[("blind", step)], "no report of this step is missing")
+        ctx.require(self.blind[step], "no report of this step is missing")
         self._open(ctx, Kind.AGGREGATION, step, owner, None)
 
     # ---- voting
@@ -360,44 +408,46 @@ class Court(Contract):
         Each is a bit mask in little-endian bytes without trailing zeros. Peers that recompute the same bytes
         vote the same verdict; more than half of the eligible decide.
         """
+        masks = [int.from_bytes(mask, "little") for mask in (guilty, suspects, absent)]
+        ctx.require(not any(mask >> self.terms.n_peers for mask in masks), "no such peer")
         voter = self._enter_vote(ctx, case)
         verdict = ctx.sha256(
             len(guilty).to_bytes(4, "little") + guilty + len(suspects).to_bytes(4, "little") + suspects + absent
         )
         count = self.tally[(case, verdict)] + 1
         self.tally[(case, verdict)] = count
-        ctx.emit(self.name, "Voted", case=case, voter=voter, guilty=guilty, suspects=suspects, absent=absent)
-        if 2 * count > self.sets.read(("eligible", case)).bit_count():
-            masks = [int.from_bytes(mask, "little") for mask in (guilty, suspects, absent)]
+        shown = {"guilty": Mask(guilty), "suspects": Mask(suspects), "absent": Mask(absent)}
+        ctx.emit(self.name, "Voted", case=case, voter=voter, **shown)
+        if 2 * count > self.eligible.read(case).bit_count():
             self._conclude(ctx, case, *masks)
 
     def _enter_vote(self, ctx: Context, case: int) -> int:
         voter = self.registry.known_index(ctx)
-        ctx.require(self.cases[(case, "parties")], "no such case")
-        ctx.require(self.cases[(case, "closed")] == 0, "the case is closed")
-        ctx.require(ctx.timestamp_s <= self.cases[(case, "deadline")], "the vote is over")
-        ctx.require(self.sets.has(("eligible", case), voter), "not eligible")
-        ctx.require(not self.sets.has(("voted", case), voter), "already voted")
-        self.sets.add(("voted", case), voter)
+        ctx.require(self.parties[case], "no such case")
+        ctx.require(self.closed[case] == 0, "the case is closed")
+        ctx.require(ctx.timestamp_s <= self.deadlines[case], "the vote is over")
+        ctx.require(self.eligible.has(case, voter), "not eligible")
+        ctx.require(not self.voted.has(case, voter), "already voted")
+        self.voted.add(case, voter)
         return voter
 
     @external
     def vote_void(self, ctx: Context, case: Uint) -> None:
         """Vote that neither side is to blame: honest arithmetic differs, or the error was a planted canary."""
         voter = self._enter_vote(ctx, case)
-        count = self.tally[(case, "void")] + 1
-        self.tally[(case, "void")] = count
+        count = self.void_votes[case] + 1
+        self.void_votes[case] = count
         ctx.emit(self.name, "VotedVoid", case=case, voter=voter)
-        if 2 * count > self.sets.read(("eligible", case)).bit_count():
+        if 2 * count > self.eligible.read(case).bit_count():
             self._void(ctx, case)
 
     def _void(self, ctx: Context, case: int) -> None:
-        self.cases[(case, "closed")] = 1
+        self.closed[case] = 1
         ctx.emit(self.name, "Void", case=case)
 
     def _conclude(self, ctx: Context, case: int, guilty: int, suspects: int, absent: int) -> None:
-        kind, step, target, accuser = self.cases[(case, "parties")]
-        self.cases[(case, "closed")] = 1
+        kind, step, target, accuser = unpack_parties(self.parties[case])
+        self.closed[case] = 1
         reporter = accuser if accuser >= 0 else None
         ctx.emit(
             self.name,
@@ -407,25 +457,28 @@ class Court(Contract):
             suspects=mask_bytes(suspects),
             absent=mask_bytes(absent),
         )
+        self.work("cases with an accuser", reporter is not None)
         refuted = reporter is not None and not guilty and not suspects and not absent
         if refuted and reporter is not None:
             self.registry.ban(ctx, reporter, "false accusation", None)
         for peer in members(guilty):
-            self.registry.ban(
-                ctx, peer, offence(Kind(kind), peer == target), reporter if peer == target else None
-            )
+            reason = offence(Kind(kind), peer == target)
+            self.work(f"guilty: {reason}")
+            self.work("guilty targets", peer == target)
+            self.registry.ban(ctx, peer, reason, reporter if peer == target else None)
         for part in members(suspects):
             self._open(ctx, Kind.AGGREGATION, step, part, None)
         for peer in members(absent):
+            self.work("silent in court")
             self.registry.eject(ctx, peer, "did not open the parts in court")
 
     @external
     def close_case(self, ctx: Context, case: Uint) -> None:
         """End a case without a majority after its deadline: void, nobody is punished."""
-        ctx.require(self.cases[(case, "parties")], "no such case")
-        ctx.require(self.cases[(case, "closed")] == 0, "the case is closed")
-        ctx.require(self.cases[(case, "deadline")], "the jury is not drawn yet")
-        ctx.require(ctx.timestamp_s > self.cases[(case, "deadline")], "the vote is going on")
+        ctx.require(self.parties[case], "no such case")
+        ctx.require(self.closed[case] == 0, "the case is closed")
+        ctx.require(self.deadlines[case], "the jury is not drawn yet")
+        ctx.require(ctx.timestamp_s > self.deadlines[case], "the vote is going on")
         self._void(ctx, case)
 
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from contracts_model.abi import AbiError, decode, encode
-from contracts_model.gas import FUNCTION_GAS, TX_BASE_GAS, Meter, OutOfGas, calldata_floor_gas, calldata_gas
+from contracts_model.computing import computing_gas, count_arguments
+from contracts_model.gas import TX_BASE_GAS, Meter, calldata_floor_gas, calldata_gas
 from contracts_model.host import Host
-from contracts_model.runtime import Context, Contract, Event, Revert, Wallets
+from contracts_model.runtime import BURN, Context, Contract, Event, Revert, Wallets
 from contracts_model.storage import Machine
 from contracts_model.terms import Terms
-from contracts_model.treasury import BURN, VAULT, Treasury
+from contracts_model.treasury import VAULT, Treasury
 
 
 @dataclass(frozen=True)
@@ -131,19 +132,24 @@ class Deployment:
         Outcome
             With ``reason`` set when the call reverted, ran out of gas or was malformed.
         """
-        meter = Meter(gas_limit)
+        meter = Meter(gas_limit, warm={("account", call.contract), ("account", call.sender)})
         context = self._context(call, block_number, timestamp_s, meter)
         try:
             calldata = self.calldata(call)
         except (AbiError, Revert) as error:
             return Outcome(min(TX_BASE_GAS, gas_limit), str(error) or "malformed call", ())
-        if max(TX_BASE_GAS + calldata_gas(calldata), calldata_floor_gas(calldata)) > gas_limit:
+        intrinsic_gas = TX_BASE_GAS + calldata_gas(calldata)
+        if max(intrinsic_gas, calldata_floor_gas(calldata)) > gas_limit:
             return Outcome(gas_limit, "out of gas", ())
+        meter.charge(intrinsic_gas)
         self.machine.meter = meter
         try:
             reason = self._run(call, context, calldata)
         finally:
             self.machine.meter = None
+        meter.charge(computing_gas(call.contract, call.function, reason, meter.counts))
+        if meter.used > gas_limit:
+            reason = "out of gas"
         if reason:
             meter.rollback()
             meter.refund = 0
@@ -156,15 +162,14 @@ class Deployment:
     def _run(self, call: Call, context: Context, calldata: bytes) -> str:
         """Return the reason of failure, or an empty string."""
         function = self.function_of(call)
+        if call.value_wei and not getattr(function, "is_payable", False):
+            return "this function takes no value"
+        arguments = decode(function.abi_types, calldata[4:])
+        count_arguments(context.meter, function.abi_types, arguments)
         try:
-            context.meter.charge(TX_BASE_GAS + calldata_gas(calldata) + FUNCTION_GAS)
-            if call.value_wei and not getattr(function, "is_payable", False):
-                raise Revert("this function takes no value")
-            function(context, *decode(function.abi_types, calldata[4:]))
+            function(context, *arguments)
         except Revert as revert:
             return revert.reason
-        except OutOfGas:
-            return "out of gas"
         return ""
 
     def check_conservation(self) -> None:

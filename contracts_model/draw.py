@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 
 def random_numbers(randomness: bytes, label: bytes) -> Iterator[int]:
@@ -30,9 +31,37 @@ def _sample(population: Sequence[int], count: int, numbers: Iterator[int]) -> li
     return pool[:count]
 
 
+def seats_among(n_active: int, count: int) -> int:
+    """Return how many validators are drawn: at most `count`, and fewer than half of the active.
+
+    >>> seats_among(8, 2), seats_among(4, 2)
+    (2, 1)
+    """
+    return max(0, min(count, (n_active - 1) // 2))
+
+
+@dataclass(frozen=True)
+class Draw:
+    """A draw of validators: those seated, whom they could have been given, and who got whom."""
+
+    seats: list[int]
+    candidates: list[int]
+    pairs: list[tuple[int, int]]
+
+
 def draw_validators(
     randomness: bytes, active: Sequence[int], checkable: Sequence[int], count: int
 ) -> list[tuple[int, int]]:
+    """Return the (validator, target) pairs of :func:`draw`.
+
+    >>> pairs = draw_validators(bytes(32), range(8), range(8), 2)
+    >>> len({member for pair in pairs for member in pair})
+    4
+    """
+    return draw(randomness, active, checkable, count).pairs
+
+
+def draw(randomness: bytes, active: Sequence[int], checkable: Sequence[int], count: int) -> Draw:
     """Draw (validator, target) pairs: at most `count`, all members distinct.
 
     Parameters
@@ -48,22 +77,14 @@ def draw_validators(
 
     Returns
     -------
-    list of (validator, target)
-        Fewer than `count` pairs when the step is too small: at least one active peer is left to contribute.
-
-    Examples
-    --------
-    >>> pairs = draw_validators(bytes(32), range(8), range(8), 2)
-    >>> len({member for pair in pairs for member in pair})
-    4
+    Draw
+        With fewer than `count` pairs when the step is too small: at least one active peer is left to contribute.
     """
     numbers = random_numbers(randomness, b"validators")
-    count = min(count, (len(active) - 1) // 2)
-    validators = _sample(active, count, numbers)
-    candidates = [peer for peer in checkable if peer not in validators]
-    count = min(count, len(candidates))
-    targets = _sample(candidates, count, numbers)
-    return list(zip(validators[:count], targets))
+    seats = _sample(active, seats_among(len(active), count), numbers)
+    candidates = [peer for peer in checkable if peer not in seats]
+    targets = _sample(candidates, min(len(seats), len(candidates)), numbers)
+    return Draw(seats, candidates, list(zip(seats, targets)))
 
 
 def draw_jury(randomness: bytes, case: int, population: Sequence[int], size: int) -> list[int]:

@@ -5,14 +5,16 @@ The constants are those of the Osaka fork (execution-specs, ``ethereum-execution
 value) and EIP-3529 (refunds, capped at a fifth of the gas used); calldata follows EIP-2028 with the floor of
 EIP-7623; BLS12-381 precompiles follow EIP-2537.
 
-What it leaves out: opcode-level costs of arithmetic, memory and stack. Each contract function pays one named
-constant for them (:data:`FUNCTION_GAS`).
+What is left, arithmetic and memory, depends on the compiled code. The meter counts what a call does (slots read
+and written, events, calls from contract to contract, rounds of loops), and :mod:`contracts_model.computing` prices
+that as the Vyper twins in ``vyper/`` do.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from typing import Any
 
 TX_BASE_GAS = 21_000
 CALLDATA_ZERO_BYTE_GAS = 4
@@ -29,6 +31,8 @@ SSTORE_CLEAR_REFUND_GAS = 4_800
 MAX_REFUND_QUOTIENT = 5
 COLD_ACCOUNT_GAS = 2_600
 CALL_VALUE_GAS = 9_000
+CALL_STIPEND_GAS = 2_300
+NEW_ACCOUNT_GAS = 25_000
 
 LOG_GAS = 375
 LOG_TOPIC_GAS = 375
@@ -43,15 +47,8 @@ BLS_G1_ADD_GAS = 375
 BLS_G1_MUL_GAS = 12_000
 BLS_MAP_FP_TO_G1_GAS = 5_500
 
-FUNCTION_GAS = 400
-"""Dispatch, argument decoding and arithmetic of one external function."""
-
 MAPPING_SLOT_GAS = KECCAK_BASE_GAS + 2 * KECCAK_WORD_GAS
-"""keccak256 of a 64-byte key: the address of one mapping entry."""
-
-
-class OutOfGas(Exception):
-    """The call needs more gas than its limit; its effects are undone and the limit is spent."""
+"""keccak256 of a 64-byte key: one level of a mapping."""
 
 
 def words(size_bytes: int) -> int:
@@ -82,51 +79,51 @@ def calldata_floor_gas(calldata: bytes) -> int:
 
 @dataclass
 class Meter:
-    """Gas, access lists, original values and the undo log of one transaction."""
+    """Gas, access lists, original values, counts of work and the undo log of one transaction.
+
+    Whether the limit was passed is asked once, at the end: a call that runs out of gas has no effects, wherever
+    it happened.
+    """
 
     limit: int
     used: int = 0
     refund: int = 0
     warm: set[Hashable] = field(default_factory=set)
     original: dict[Hashable, object] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
     undo: list[Callable[[], None]] = field(default_factory=list)
 
     def charge(self, gas: int) -> None:
-        """Spend `gas`.
-
-        Raises
-        ------
-        OutOfGas
-            If the limit is passed.
-        """
+        """Spend `gas`."""
         self.used += gas
-        if self.used > self.limit:
-            raise OutOfGas(self.used, self.limit)
+
+    def count(self, what: str, times: int = 1) -> None:
+        """Note that something with a price in compiled code was done so many times."""
+        self.counts[what] = self.counts.get(what, 0) + times
 
     def touch(self, slot: Hashable) -> None:
         """Charge a read of a storage slot."""
         if slot in self.warm:
-            self.charge(WARM_ACCESS_GAS)
+            self.used += WARM_ACCESS_GAS
         else:
             self.warm.add(slot)
-            self.charge(COLD_SLOAD_GAS)
+            self.used += COLD_SLOAD_GAS
 
-    def store(self, slot: Hashable, current: object, new: object) -> None:
+    def store(self, slot: Hashable, current: Any, new: Any) -> None:
         """Charge a write to a storage slot (EIP-2200 with EIP-2929 and EIP-3529)."""
         if slot not in self.warm:
             self.warm.add(slot)
-            self.charge(COLD_SLOAD_GAS)
+            self.used += COLD_SLOAD_GAS
         original = self.original.setdefault(slot, current)
         if new == current:
-            self.charge(WARM_ACCESS_GAS)
-            return
-        if original == current:
-            self.charge(SSTORE_RESET_GAS if original else SSTORE_SET_GAS)
+            self.used += WARM_ACCESS_GAS
+        elif original == current:
+            self.used += SSTORE_RESET_GAS if original else SSTORE_SET_GAS
             if original and not new:
                 self.refund += SSTORE_CLEAR_REFUND_GAS
-            return
-        self.charge(WARM_ACCESS_GAS)
-        self._refund_dirty(original, current, new)
+        else:
+            self.used += WARM_ACCESS_GAS
+            self._refund_dirty(original, current, new)
 
     def _refund_dirty(self, original: object, current: object, new: object) -> None:
         if original:
@@ -138,14 +135,17 @@ class Meter:
             spent = SSTORE_RESET_GAS if original else SSTORE_SET_GAS
             self.refund += spent - WARM_ACCESS_GAS
 
-    def enter(self, contract: str) -> None:
-        """Charge a call into another contract of the deployment."""
-        account = ("account", contract)
+    def reach(self, account: Hashable) -> None:
+        """Charge a message call to an account, cold or warm (EIP-2929)."""
         if account in self.warm:
-            self.charge(WARM_ACCESS_GAS)
+            self.used += WARM_ACCESS_GAS
         else:
             self.warm.add(account)
-            self.charge(COLD_ACCOUNT_GAS)
+            self.used += COLD_ACCOUNT_GAS
+
+    def send_value(self, is_new: bool) -> None:
+        """Charge for the value that a message call carries; what is left of the stipend comes back."""
+        self.used += CALL_VALUE_GAS - CALL_STIPEND_GAS + (NEW_ACCOUNT_GAS if is_new else 0)
 
     def settle(self, calldata: bytes) -> int:
         """Return the gas to pay: used less capped refunds, not under the calldata floor."""

@@ -1,8 +1,8 @@
 """The precompiles and proof checks that the chain gives to contracts.
 
 The contracts use the standard library only; whoever runs them supplies a :class:`Host`. In simdfl it is
-``simdfl.chain.host.ChainHost`` with real cryptography. Gas for these checks is charged by the contracts, from
-:attr:`Host.dealing_exponentiations` and the constants of :mod:`contracts_model.gas`.
+``simdfl.chain.host.ChainHost`` with real cryptography. The host also knows what the checks of proofs cost in the
+contract that makes them on an EVM; the contracts charge it.
 """
 
 from __future__ import annotations
@@ -82,6 +82,28 @@ class Host(Protocol):
         """Add two opened secrets in the scalar field."""
         ...
 
-    def dealing_exponentiations(self, receivers: int, threshold: int) -> int:
-        """Return how many group multiplications one dealing's verification takes."""
+    # ---- what the checks cost: execution gas of the verifier contract, without the message call's own price
+
+    def possession_gas(self) -> int:
+        """Return the gas of :meth:`verify_possession`."""
+        ...
+
+    def opening_gas(self) -> int:
+        """Return the gas of :meth:`check_opening`."""
+        ...
+
+    def dealing_gas(self, receivers: int, threshold: int) -> int:
+        """Return the gas of :meth:`verify_dealing`."""
+        ...
+
+    def share_gas(self, receivers: int, threshold: int) -> int:
+        """Return the gas of :meth:`verify_share`."""
+        ...
+
+    def recovery_gas(self, receivers: int, threshold: int) -> int:
+        """Return the gas of :meth:`recover_secret`."""
+        ...
+
+    def output_gas(self, recovered: int) -> int:
+        """Return the gas of :meth:`beacon_output` with so many recovered secrets."""
         ...

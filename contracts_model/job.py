@@ -30,7 +30,7 @@ class Job(Deployment):
         registry = self.registry = Registry("registry", self.machine, self.terms, self.treasury)
         beacon = self.beacon = Beacon("beacon", self.machine, self.terms, registry)
         ledger = self.ledger = StepLedger("ledger", self.machine, self.terms, registry, beacon, self.treasury)
-        court = self.court = Court("court", self.machine, self.terms, registry, ledger)
+        court = self.court = Court("court", self.machine, self.terms, registry, ledger, beacon)
         beacon.driver = ledger
         registry.driver = ledger
         ledger.court = court

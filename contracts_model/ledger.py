@@ -15,13 +15,14 @@ from typing import Protocol
 
 from contracts_model.abi import Bool, Bytes32, Uint
 from contracts_model.beacon import Beacon, mask_bytes
-from contracts_model.draw import draw_validators
-from contracts_model.gas import SHA256_BASE_GAS
+from contracts_model.draw import draw
 from contracts_model.registry import Registry
-from contracts_model.runtime import Context, Contract, external
+from contracts_model.runtime import Context, Contract, Logged, Pairs, external, linked, sha256_gas
 from contracts_model.storage import BitSet, Slots, members
 from contracts_model.terms import Phase, Terms, Withheld
 from contracts_model.treasury import Treasury
+
+DRAW_INPUT_BYTES = 32 + len(b"validators") + 8
 
 
 class Accusations(Protocol):
@@ -51,27 +52,42 @@ class StepLedger(Contract):
     court: Accusations = field(init=False)
     state: Slots = field(init=False)
     roots: Slots = field(init=False)
+    root_rounds: Slots = field(init=False)
     hashes: Slots = field(init=False)
     digests: Slots = field(init=False)
     votes: Slots = field(init=False)
+    attested: Slots = field(init=False)
     earned: Slots = field(init=False)
     paid: Slots = field(init=False)
     pairs: Slots = field(init=False)
     sets: BitSet = field(init=False)
+    contributors: BitSet = field(init=False)
 
     def __post_init__(self) -> None:
-        for label in ("state", "roots", "hashes", "digests", "votes", "earned", "paid", "pairs"):
+        self.state = self.slots("state", depth=0)
+        for label in ("digests", "earned", "paid", "pairs"):
             setattr(self, label, self.slots(label))
-        self.sets = BitSet(self.slots("sets"), -(-self.terms.n_peers // 256))
+        for label in ("roots", "root_rounds", "hashes", "votes", "attested"):
+            setattr(self, label, self.slots(label, depth=2))
+        self.sets = self.bits("sets", self.terms.n_peers, depth=0)
+        self.contributors = self.bits("contributors", self.terms.n_peers)
 
     # ---- views
 
+    @linked
     def phase(self) -> Phase:
         """Return the current phase."""
+        return self._phase()
+
+    def _phase(self) -> Phase:
         return Phase(self.state["phase"])
 
+    @linked
     def step(self) -> int:
         """Return the current step; 0 also before the first one opened."""
+        return self._step()
+
+    def _step(self) -> int:
         return int(self.state["step"])
 
     def round(self) -> int:
@@ -82,23 +98,37 @@ class StepLedger(Contract):
         """Return one of this step's sets: roster, validators, committed, aggregated, dropped, void."""
         return self.sets.read(name)
 
+    @linked
     def is_contributor(self, step: int, peer: int) -> bool:
         """Return whether `peer` has a commitment in `step`, within the dispute window."""
-        return self.root_of(step, peer) != 0
+        return self._root_of(step, peer) != 0
 
+    @linked
     def is_running(self) -> bool:
         """Return whether steps are being made."""
-        return Phase.COMMIT <= self.phase() <= Phase.RECOVER and self.round() > 0
+        return self._is_running()
 
+    def _is_running(self) -> bool:
+        is_of_steps = Phase.COMMIT <= self._phase() <= Phase.RECOVER
+        running = is_of_steps and self.round() > 0
+        self.work("found in a step's phase", is_of_steps)
+        self.work("found running", running)
+        return running
+
+    @linked
     def contributors_of(self, step: int) -> int:
-        """Return the contributors of a recent step as a bit mask."""
-        return sum(1 << peer for peer in range(self.terms.n_peers) if self.is_contributor(step, peer))
+        """Return the contributors of a recent step that is over, as a bit mask."""
+        return self.contributors.read(step % self.terms.dispute_window)
 
+    @linked
     def root_of(self, step: int, peer: int) -> bytes | int:
         """Return the commitment root of a peer in a recent step, or 0."""
+        return self._root_of(step, peer)
+
+    def _root_of(self, step: int, peer: int) -> bytes | int:
         slot = (step % self.terms.dispute_window, peer)
         stored = self.roots[slot]
-        return stored if stored and self.roots[(slot, "step")] == step + 1 else 0
+        return stored if stored and self.root_rounds[slot] == step + 1 else 0
 
     # ---- phases
 
@@ -106,7 +136,10 @@ class StepLedger(Contract):
         """Begin a phase; `entry` tells apart the phases of a toss that starts again."""
         self.state["phase"] = phase
         self.state["deadline"] = ctx.timestamp_s + seconds
-        attempt = self.beacon.attempt() if phase in (Phase.REVEAL, Phase.RECOVER) else 0
+        attempt = 0
+        if self.terms.withheld == Withheld.RESTART:
+            self.work("phases under restart")
+            attempt = self.beacon.attempt() if phase in (Phase.REVEAL, Phase.RECOVER) else 0
         entry = int(phase) + len(Phase) * attempt
         deadline = self.state["deadline"]
         ctx.emit(self.name, "Phase", phase=int(phase), entry=entry, round=self.round(), deadline=deadline)
@@ -115,9 +148,9 @@ class StepLedger(Contract):
         """Start the clock for registrations (deployment)."""
         self._enter_phase(ctx, Phase.REGISTER, self.terms.register_s)
 
+    @linked
     def after_registration(self, ctx: Context) -> None:
         """Open the dealing: all members have joined."""
-        self.enter()
         self._open_dealing(ctx)
 
     def _open_dealing(self, ctx: Context) -> None:
@@ -141,41 +174,47 @@ class StepLedger(Contract):
         self._enter_phase(ctx, Phase.REVEAL, self.terms.reveal_s)
 
     def _abort_if_too_few(self, ctx: Context) -> bool:
-        active = self.registry.counters["active"]
+        active, banned = self.registry.census()
         if active < self.terms.minimum_peers:
             self._abort(ctx, "fewer active peers than the job's minimum")
             return True
-        if self.terms.assumed_byzantine is not None and 2 * self._liars_left() >= active:
+        if self.terms.assumed_byzantine is not None and 2 * self._liars_left(banned) >= active:
             self._abort(ctx, "the liars that are assumed to be left could be a majority")
             return True
         return False
 
-    def _liars_left(self) -> int:
+    def _liars_left(self, banned: int) -> int:
         """Return how many of the assumed liars can still be there: each ban and each eliminated pair took one."""
-        gone = self.registry.counters["banned"] + self.state["pairs_eliminated"]
+        gone = banned + self.state["pairs_eliminated"]
         return max(0, (self.terms.assumed_byzantine or 0) - int(gone))
 
     def _abort(self, ctx: Context, reason: str) -> None:
+        self.work(f"aborts: {reason}")
         self._enter_phase(ctx, Phase.ABORTED, self.terms.vote_s)
-        ctx.emit(self.name, "Aborted", reason=reason.encode())
+        ctx.emit(self.name, "Aborted", reason=Logged(reason.encode()))
 
     def _open_step(self, ctx: Context, step: int, randomness: bytes) -> None:
         """Membership changes here and only here: the roster is who is active now."""
         epoch, position = divmod(step, self.terms.epoch_outputs)
+        begins = not position and self.terms.withheld != Withheld.TRUSTED
+        self.work("outputs that begin an epoch", not position)
+        self.work("epochs that begin", begins)
         seated = 0
-        if epoch and not position and self.terms.withheld != Withheld.TRUSTED:
+        if begins and epoch:
             seated = self.beacon.eject_missing_dealers(ctx, epoch)
         if self._abort_if_too_few(ctx):
             return
         roster = self.registry.active_mask()
         checkable = self.sets.read("contributors") & roster if step else 0
         if self.terms.probation_steps:
+            self.work("steps with probation")
             checkable |= self.sets.read("probes") & self.registry.candidates()
             self.sets.write("probes", 0)
         self.state["step"] = step
         self.state["round"] = step + 1
         self._draw(ctx, step, randomness, roster, seated, checkable)
         if self.terms.jury_size:
+            self.work("steps with juries")
             self.court.draw_juries(ctx, randomness)
         self.sets.write("roster", roster)
         for name in ("committed", "aggregated", "dropped", "void"):
@@ -185,20 +224,24 @@ class StepLedger(Contract):
 
     def _draw(self, ctx: Context, step: int, randomness: bytes, roster: int, seated: int, checkable: int) -> None:
         """Draw who validates whom; who is seated in this very step knows nothing of the one before."""
-        count = self.terms.validators
-        ctx.meter.charge(2 * count * SHA256_BASE_GAS)
-        drawn = draw_validators(randomness, list(members(roster & ~seated)), list(members(checkable)), count)
-        for position, (validator, target) in enumerate(drawn):
+        eligible = list(members(roster & ~seated))
+        drawn = draw(randomness, eligible, list(members(checkable)), self.terms.validators)
+        hashes = len(drawn.seats) + len(drawn.pairs)
+        ctx.meter.charge(hashes * sha256_gas(DRAW_INPUT_BYTES))
+        self.work("seats and targets drawn", hashes)
+        self.work("peers that could validate", len(eligible))
+        self.work("peers that could be validated", len(drawn.candidates))
+        for position, (validator, target) in enumerate(drawn.pairs):
             self.pairs[position] = (step << 64) | (validator << 32) | target
-        self.state["pairs"] = len(drawn)
-        self.sets.write("validators", sum(1 << validator for validator, _ in drawn))
+        self.state["pairs"] = len(drawn.pairs)
+        self.sets.write("validators", sum(1 << validator for validator, _ in drawn.pairs))
         ctx.emit(
             self.name,
             "StepOpened",
             step=step,
             roster=mask_bytes(roster),
             randomness=randomness,
-            pairs=b"".join(v.to_bytes(4, "little") + u.to_bytes(4, "little") for v, u in drawn),
+            pairs=Pairs(b"".join(v.to_bytes(4, "little") + u.to_bytes(4, "little") for v, u in drawn.pairs)),
         )
         self._follow_epochs(ctx, step)
 
@@ -207,14 +250,15 @@ class StepLedger(Contract):
         epoch, position = divmod(step, self.terms.epoch_outputs)
         if self.terms.withheld == Withheld.TRUSTED:
             return
+        self.work("epochs looked ahead from", not position)
         if not position and (epoch + 1) * self.terms.epoch_outputs <= self.terms.steps:
             self.beacon.open_epoch(ctx, epoch + 1)
 
     # ---- COMMIT
 
     def _acting_index(self, ctx: Context, step: int, phase: Phase) -> int:
-        ctx.require(self.phase() == phase, f"not in the {phase.name.lower()} phase")
-        ctx.require(step == self.step(), "not the current step")
+        ctx.require(self._phase() == phase, f"not in the {phase.name.lower()} phase")
+        ctx.require(step == self._step(), "not the current step")
         peer = self.registry.known_index(ctx)
         ctx.require(self.sets.has("roster", peer), "not in the roster of this step")
         return peer
@@ -229,7 +273,7 @@ class StepLedger(Contract):
             ctx.require(root != bytes(32), "an empty root")
             slot = (step % self.terms.dispute_window, peer)
             self.roots[slot] = root
-            self.roots[(slot, "step")] = step + 1
+            self.root_rounds[slot] = step + 1
             self.earned[peer] += 1
         ctx.emit(self.name, "Committed", step=step, peer=peer, root=root, state=state, reports=reports)
         self._end_commit_if_complete(ctx)
@@ -250,8 +294,8 @@ class StepLedger(Contract):
         self._act_once(ctx, validator, step, state)
         self.earned[validator] += 1
         if self.terms.canary_permille:
-            slot = ("attested", (step - 1) % self.terms.dispute_window, validator)
-            self.votes[slot] = step << 64 | target << 1 | int(honest)
+            slot = ((step - 1) % self.terms.dispute_window, validator)
+            self.attested[slot] = step << 64 | target << 1 | int(honest)
         ctx.emit(
             self.name,
             "Attested",
@@ -261,6 +305,7 @@ class StepLedger(Contract):
             honest=honest,
             evidence=evidence,
         )
+        self.work("must show", not honest and self.terms.shows)
         if not honest and self.terms.shows and evidence == bytes(32):
             self.court.demand_opening(ctx, step - 1, target)
         elif not honest:
@@ -270,21 +315,26 @@ class StepLedger(Contract):
     @external
     def probe(self, ctx: Context, step: Uint, root: Bytes32) -> None:
         """Commit to a gradient on probation: checked like any other, used by nobody."""
-        ctx.require(self.is_running() and step == self.step(), "not the current step")
+        ctx.require(self._is_running() and step == self._step(), "not the current step")
         ctx.require(step < self.terms.steps and root != bytes(32), "an empty root, or the closing step")
         peer = self.registry.count_probe(ctx)
         ctx.require(not self.sets.has("probes", peer), "already probed in this step")
         self.sets.add("probes", peer)
         ctx.emit(self.name, "Probed", step=step, peer=peer, root=root)
 
+    @linked
     def has_attested(self, step: int, validator: int, target: int) -> bool:
         """Return whether a validator found this target's step right, within the dispute window."""
-        found = self.votes[("attested", step % self.terms.dispute_window, validator)]
+        found = self.attested[(step % self.terms.dispute_window, validator)]
         return bool(found == (step + 1 << 64 | target << 1 | 1))
 
     def _is_pair(self, step: int, validator: int, target: int) -> bool:
         wanted = (step << 64) | (validator << 32) | target
-        return any(self.pairs[position] == wanted for position in range(self.state["pairs"]))
+        count = self.state["pairs"]
+        found = any(self.pairs[position] == wanted for position in range(count))
+        self.work("lists of pairs", count > 0)
+        self.work("pair found", found)
+        return found
 
     def _act_once(self, ctx: Context, peer: int, step: int, state: bytes) -> None:
         ctx.require(not self.sets.has("committed", peer), "already acted in this step")
@@ -305,7 +355,7 @@ class StepLedger(Contract):
             self.registry.eject(ctx, peer, "missed deadline: commit")
         contributors = committed & ~self.sets.read("validators")
         self.sets.write("contributors", contributors)
-        if self.step() == self.terms.steps:
+        if self._step() == self.terms.steps:
             self._enter_phase(ctx, Phase.DONE, self.terms.vote_s)
         elif not contributors:
             self._abort(ctx, "nobody committed a gradient")
@@ -319,7 +369,7 @@ class StepLedger(Contract):
         ctx.emit(
             self.name,
             "Exchange",
-            step=self.step(),
+            step=self._step(),
             attempt=self.state["attempt"],
             contributors=mask_bytes(self.sets.read("contributors")),
             dropped=mask_bytes(self.sets.read("dropped")),
@@ -348,7 +398,8 @@ class StepLedger(Contract):
         peer = self._acting_index(ctx, step, Phase.AGGREGATE)
         dropped = self.sets.read("dropped")
         ctx.require(other != peer, "a pair takes two peers")
-        ctx.require(self.sets.has("roster", other), "the other is not in the roster")
+        known = other < self.terms.n_peers and self.sets.has("roster", other)
+        ctx.require(known, "the other is not in the roster")
         ctx.require(not (dropped >> peer & 1 or dropped >> other & 1), "one of the pair is gone already")
         dropped |= 1 << peer | 1 << other
         self.sets.write("dropped", dropped)
@@ -374,35 +425,36 @@ class StepLedger(Contract):
             self.registry.eject(ctx, peer, "missed deadline: aggregate")
         void = missing | self.sets.read("dropped")
         self.sets.write("void", void)
-        ctx.emit(self.name, "Final", step=self.step(), void=mask_bytes(void))
+        self.contributors.write(self._step() % self.terms.dispute_window, self.sets.read("contributors"))
+        ctx.emit(self.name, "Final", step=self._step(), void=mask_bytes(void))
         # Who is out already need not open its secret: it decided so before anybody's was known.
-        self._lock(ctx, self.step() + 1, self.sets.read("roster") & self.registry.active_mask())
+        self._lock(ctx, self._step() + 1, self.sets.read("roster") & self.registry.active_mask())
 
     # ---- REVEAL and RECOVER
 
+    @linked
     def void_part(self, ctx: Context, part: int) -> None:
         """Count a part that nobody received as zero (called by the court, before the output)."""
-        self.enter()
-        ctx.require(self.phase() == Phase.REVEAL, "the aggregates are settled")
+        ctx.require(self._phase() == Phase.REVEAL, "the aggregates are settled")
         self.sets.add("void", part)
         self.state["deadline"] = max(self.state["deadline"], ctx.timestamp_s + self.terms.reveal_s)
         self.registry.eject(ctx, part, "withheld the aggregated part")
-        ctx.emit(self.name, "PartVoided", step=self.step(), part=part)
+        ctx.emit(self.name, "PartVoided", step=self._step(), part=part)
 
+    @linked
     def after_opening(self, ctx: Context) -> None:
         """React to one secret more being open: the output follows when none is awaited any more."""
-        self.enter()
         if self.beacon.awaited() == 0:
             self._output(ctx)
 
+    @linked
     def after_publication(self, ctx: Context, output: int, value: bytes) -> None:
         """React to the trusted dealer's output."""
-        self.enter()
         self._open_step(ctx, output, value)
 
+    @linked
     def after_recommitment(self, ctx: Context) -> None:
         """React to a fresh commitment: the toss starts again when all who are left have made one."""
-        self.enter()
         if self.beacon.awaited() == 0:
             self._toss_again(ctx)
 
@@ -432,8 +484,7 @@ class StepLedger(Contract):
             self._abort(ctx, "the beacon cannot be recovered: fewer than t shares arrived")
 
     def _output(self, ctx: Context) -> None:
-        output = self.beacon.state["next"] - 1
-        randomness = self.beacon.finish(ctx, output)
+        output, randomness = self.beacon.finish(ctx)
         self._open_step(ctx, output, randomness)
 
     # ---- deadlines
@@ -441,8 +492,11 @@ class StepLedger(Contract):
     @external
     def advance(self, ctx: Context, round: Uint, phase: Uint) -> None:
         """End a phase whose deadline has passed; anybody may call."""
-        ctx.require(phase == self.phase() and round == self.round(), "this phase is over")
+        is_named = phase == self._phase()
+        self.work("phase named rightly", is_named)
+        ctx.require(is_named and round == self.round(), "this phase is over")
         ctx.require(ctx.timestamp_s > self.state["deadline"], "the deadline has not passed")
+        self.work(f"ends phase {int(phase)}")
         if phase == Phase.REGISTER:
             self._open_dealing(ctx)
         elif phase == Phase.DEAL:
@@ -467,8 +521,8 @@ class StepLedger(Contract):
         When the job has ended and its last cases are decided; who left, when the dispute window has passed.
         """
         peer = self.registry.known_index(ctx)
-        if not self.registry.may_withdraw(peer):
-            ctx.require(self.phase() in (Phase.DONE, Phase.ABORTED), "the job is running")
+        if not self.registry.may_withdraw(peer, self._step()):
+            ctx.require(self._phase() in (Phase.DONE, Phase.ABORTED), "the job is running")
             ctx.require(ctx.timestamp_s > self.state["deadline"], "cases may still be decided")
         ctx.require(not self.registry.is_banned(peer), "banned")
         ctx.require(self.paid[peer] == 0, "already paid")

@@ -16,8 +16,8 @@ from enum import IntEnum
 from typing import Protocol
 
 from contracts_model.abi import Bytes, Bytes32
-from contracts_model.gas import BLS_G1_MUL_GAS
-from contracts_model.runtime import Context, Contract, Revert, external, payable
+from contracts_model.gas import KECCAK_BASE_GAS, KECCAK_WORD_GAS
+from contracts_model.runtime import Context, Contract, Revert, external, linked, payable
 from contracts_model.storage import BitSet, Slots, members
 from contracts_model.terms import Terms
 from contracts_model.treasury import Treasury
@@ -68,19 +68,17 @@ class Registry(Contract):
     key_owners: Slots = field(init=False)
     counters: Slots = field(init=False)
     tenure: Slots = field(init=False)
+    left_in: Slots = field(init=False)
     shards: Slots = field(init=False)
-    active: BitSet = field(init=False)
+    sets: BitSet = field(init=False)
 
     def __post_init__(self) -> None:
-        self.standings = self.slots("standings")
-        self.indices = self.slots("indices")
-        self.addresses = self.slots("addresses")
-        self.keys = self.slots("keys")
-        self.key_owners = self.slots("key_owners")
-        self.counters = self.slots("counters")
-        self.tenure = self.slots("tenure")
-        self.shards = self.slots("shards")
-        self.active = BitSet(self.slots("active"), -(-self.terms.n_peers // 256))
+        for label in ("standings", "indices", "addresses", "tenure", "left_in", "shards"):
+            setattr(self, label, self.slots(label))
+        self.keys = self.slots("keys", depth=2)
+        self.key_owners = self.slots("key_owners", depth=2)  # the first hash is that of the key's bytes
+        self.counters = self.slots("counters", depth=0)
+        self.sets = self.bits("sets", self.terms.n_peers, depth=0)
         for index, address in enumerate(self.terms.members):
             self.indices[address] = index + 1
             self.addresses[index] = address
@@ -94,14 +92,15 @@ class Registry(Contract):
         Where the job has a probation, members may also register while it runs.
         """
         is_late = self.counters["closed"] != 0
-        can_join = not is_late or (self.terms.probation_steps and self.driver.is_running())
+        can_join = not is_late or self._takes_late_peers()
         ctx.require(can_join, "registration is closed")
         ctx.require(ctx.value_wei == self.terms.deposit_wei, "the deposit must be exact")
         index = self.indices[ctx.sender] - 1
         ctx.require(index >= 0, "the sender is not invited")
         ctx.require(self.standings[index] == Standing.UNKNOWN, "already registered")
         ctx.require(self.key_owners[public_key] == 0, "this key is registered")
-        ctx.meter.charge(2 * BLS_G1_MUL_GAS)
+        self.hand_on("possession", public_key, possession)
+        ctx.consult("verify_possession", ctx.host.possession_gas())
         bound = self.terms.job_digest + ctx.sender
         ctx.require(ctx.host.verify_possession(bound, public_key, possession), "no proof of possession")
         self.key_owners[public_key] = index + 1
@@ -117,15 +116,18 @@ class Registry(Contract):
 
     def _activate(self, index: int) -> None:
         self.standings[index] = Standing.ACTIVE
-        self.active.add(0, index)
+        self.sets.add("active", index)
         self.counters["active"] += 1
+
+    def _takes_late_peers(self) -> bool:
+        return bool(self.terms.probation_steps) and self.driver.is_running()
 
     @external
     def commit_data(self, ctx: Context, root: Bytes32) -> None:
         """Commit to the Merkle root of one's private records, once, before one takes part."""
-        index = self.known_index(ctx)
+        index = self._known_index(ctx)
         ctx.require(not self.driver.is_running() or self.standings[index] == Standing.PROBATION, "too late")
-        ctx.require(self.shards[index] == 0 and root != bytes(32), "committed already, or an empty root")
+        ctx.require(root != bytes(32) and self.shards[index] == 0, "committed already, or an empty root")
         self.shards[index] = root
         ctx.emit(self.name, "DataCommitted", peer=index, root=root)
 
@@ -134,76 +136,82 @@ class Registry(Contract):
     def _begin_probation(self, ctx: Context, index: int) -> None:
         self.standings[index] = Standing.PROBATION
         self.tenure[index] = 0
-        self.active.add("candidates", index)
+        self.sets.add("candidates", index)
         ctx.emit(self.name, "ProbationBegun", peer=index)
 
     @external
     def rejoin(self, ctx: Context) -> None:
         """Come back after an ejection or a leave whose deposit was not taken back, by way of probation."""
-        ctx.require(self.terms.probation_steps and self.driver.is_running(), "nobody can join now")
-        index = self.known_index(ctx)
+        ctx.require(self._takes_late_peers(), "nobody can join now")
+        index = self._known_index(ctx)
         ctx.require(self.standings[index] in (Standing.EJECTED, Standing.LEFT), "not out, or not for a fault")
-        ctx.require(self.treasury.deposits[index] == self.terms.deposit_wei, "the deposit is gone")
+        ctx.require(self.treasury.deposit_of(index) == self.terms.deposit_wei, "the deposit is gone")
         self._begin_probation(ctx, index)
 
     @external
     def leave(self, ctx: Context) -> None:
         """Leave with the next step; the deposit can be taken back after the dispute window."""
-        index = self.index_of(ctx)
+        index = self._active_index(ctx)
         self._leave(index, Standing.LEFT)
-        self.tenure[("left", index)] = self.driver.step() + 1
+        self.left_in[index] = self.driver.step() + 1
         ctx.emit(self.name, "Left", peer=index)
 
-    def may_withdraw(self, peer: int) -> bool:
+    @linked
+    def may_withdraw(self, peer: int, step: int) -> bool:
         """Return whether a peer left so long ago that nothing it did can be disputed any more."""
-        left = self.tenure[("left", peer)]
-        over = left + self.terms.dispute_window <= self.driver.step()
-        return bool(left and over and self.standings[peer] == Standing.LEFT)
+        left = self.left_in[peer]
+        self.work("may withdraw", bool(left))
+        if left == 0 or left + self.terms.dispute_window > step:
+            return False
+        return bool(self.standings[peer] == Standing.LEFT)
 
+    @linked
     def candidates(self) -> int:
         """Return who is on probation, as a bit mask."""
-        return self.active.read("candidates")
+        return self.sets.read("candidates")
 
+    @linked
     def count_probe(self, ctx: Context) -> int:
         """Count one gradient of the calling candidate; return its index."""
-        self.enter()
-        index = self.known_index(ctx)
+        index = self._known_index(ctx)
         ctx.require(self.standings[index] == Standing.PROBATION, "not on probation")
         self.tenure[index] += 1
         return index
 
+    @linked
     def admit(self, ctx: Context) -> int:
         """Admit candidates whose probation is over to the epoch that is being dealt.
 
         Return them as a bit mask.
         """
-        if not self.terms.probation_steps:
-            return 0
-        self.enter()
-        ready = [peer for peer in members(self.candidates()) if self.tenure[peer] >= self.terms.probation_steps]
-        mask = sum(1 << peer for peer in ready)
-        self.active.write("admitted", mask)
+        mask = 0
+        for peer in members(self.sets.read("candidates")):
+            if self.tenure[peer] >= self.terms.probation_steps:
+                self.work("admitted")
+                mask |= 1 << peer
+        self.sets.write("admitted", mask)
         return mask
 
+    @linked
     def dealer_index(self, ctx: Context) -> int:
         """Return the index of the calling peer, active or admitted to the epoch being dealt."""
-        index = self.known_index(ctx)
-        if self.standings[index] == Standing.PROBATION:
-            ctx.require(self.active.has("admitted", index), "not admitted to this epoch")
-            return index
-        return self.index_of(ctx)
+        index = self._known_index(ctx)
+        standing = self.standings[index]
+        if standing == Standing.PROBATION:
+            ctx.require(self.sets.has("admitted", index), "not admitted to this epoch")
+        elif standing != Standing.ACTIVE:
+            raise Revert("the sender is not an active peer")
+        return index
 
+    @linked
     def seat(self, ctx: Context, dealt: int) -> int:
         """Make those admitted who dealt active, as their epoch begins; return them as a bit mask."""
-        if not self.terms.probation_steps:
-            return 0
-        self.enter()
-        seated = self.active.read("admitted") & self.candidates() & dealt
+        seated = self.sets.read("admitted") & self.sets.read("candidates") & dealt
         for peer in members(seated):
-            self.active.discard("candidates", peer)
+            self.sets.discard("candidates", peer)
             self._activate(peer)
             ctx.emit(self.name, "Joined", peer=peer)
-        self.active.write("admitted", 0)
+        self.sets.write("admitted", 0)
         return seated
 
     # ---- keys and indices
@@ -217,25 +225,31 @@ class Registry(Contract):
         """Return a peer's beacon key."""
         return bytes(self.keys[(index, 0)]) + bytes(self.keys[(index, 1)])
 
+    @linked
     def close(self) -> None:
         """Take no more registrations."""
-        self.enter()
         self.counters["closed"] = 1
 
+    @linked
     def index_of(self, ctx: Context) -> int:
         """Return the index of the calling peer; reverts unless it is active."""
-        self.enter()
-        index = self.known_index(ctx)
+        return self._active_index(ctx)
+
+    def _active_index(self, ctx: Context) -> int:
+        index = self._known_index(ctx)
         if self.standings[index] != Standing.ACTIVE:
             raise Revert("the sender is not an active peer")
         return index
 
+    @linked
     def known_index(self, ctx: Context) -> int:
         """Return the index of the caller, active or not; reverts if it never registered.
 
         Whoever is removed in mid-step may still open its secrets: the beacon of that step counts on them.
         """
-        self.enter()
+        return self._known_index(ctx)
+
+    def _known_index(self, ctx: Context) -> int:
         index = self.indices[ctx.sender] - 1
         if index < 0 or self.standings[index] == Standing.UNKNOWN:
             raise Revert("the sender is not registered")
@@ -245,35 +259,48 @@ class Registry(Contract):
         """Return whether `peer` is registered and neither ejected nor banned."""
         return bool(self.standings[peer] == Standing.ACTIVE)
 
+    @linked
     def is_banned(self, peer: int) -> bool:
         """Return whether `peer` lost its deposit for a proven offence."""
         return bool(self.standings[peer] == Standing.BANNED)
 
+    @linked
+    def address_of(self, peer: int) -> bytes:
+        """Return a member's address, or 0."""
+        return bytes(self.addresses[peer] or b"")
+
+    @linked
     def active_mask(self) -> int:
         """Return the active peers as a bit mask."""
-        return self.active.read(0)
+        return self.sets.read("active")
+
+    @linked
+    def census(self) -> tuple[int, int]:
+        """Return how many peers are active and how many were banned."""
+        return int(self.counters["active"]), int(self.counters["banned"])
 
     def _leave(self, peer: int, standing: Standing) -> bool:
         if not self.is_active(peer):
             return False
         self.standings[peer] = standing
-        self.active.discard(0, peer)
+        self.sets.discard("active", peer)
         self.counters["active"] -= 1
         return True
 
+    @linked
     def eject(self, ctx: Context, peer: int, reason: str) -> None:
         """Remove a peer without slashing it."""
-        self.enter()
         if self._leave(peer, Standing.EJECTED):
             ctx.emit(self.name, "Ejected", peer=peer, reason=reason)
 
+    @linked
     def ban(self, ctx: Context, peer: int, reason: str, reporter: int | None) -> None:
         """Remove a peer and slash its deposit; also one ejected before, for what is proven later."""
-        self.enter()
         if self.standings[peer] in OUT_UNPUNISHED:
+            self.work("bans who is out")
             self.standings[peer] = Standing.BANNED
             if self.terms.probation_steps:
-                self.active.discard("candidates", peer)
+                self.sets.discard("candidates", peer)
         elif not self._leave(peer, Standing.BANNED):
             return
         self.counters["banned"] += 1
@@ -282,6 +309,16 @@ class Registry(Contract):
         reported_by = -1 if reporter is None else reporter
         ctx.emit(self.name, "Banned", peer=peer, reason=reason, slashed=amount, reporter=reported_by)
 
+    @linked
     def keys_of(self, mask: int) -> list[bytes]:
-        """Return the beacon keys of the peers in `mask`, in index order."""
+        """Return the beacon keys of the peers in `mask`, in index order.
+
+        On chain their chained hash, which a verifier compares with the points that it is given.
+        """
+        self._charge_hashes(mask.bit_count())
         return [self.key_of(index) for index in members(mask)]
+
+    def _charge_hashes(self, keys: int) -> None:
+        """Charge keccak256 over the hash so far and the two words of a key, for each."""
+        if self.machine.meter is not None:
+            self.machine.meter.charge(keys * (KECCAK_BASE_GAS + 3 * KECCAK_WORD_GAS))

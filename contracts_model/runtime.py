@@ -7,25 +7,84 @@ the meter's undo log restores every slot it touched.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from contracts_model.abi import parameter_types
 from contracts_model.gas import (
-    CALL_VALUE_GAS,
+    ECRECOVER_GAS,
     LOG_DATA_BYTE_GAS,
     LOG_GAS,
     LOG_TOPIC_GAS,
     SHA256_BASE_GAS,
     SHA256_WORD_GAS,
+    WARM_ACCESS_GAS,
     Meter,
     words,
 )
 from contracts_model.host import Host
-from contracts_model.storage import Machine, Slots
+from contracts_model.storage import WORD_BITS, BitSet, Machine, Slots
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+BURN = bytes(20)
+"""Where slashed money goes: the one account that can be empty when money is sent to it."""
+
+
+LEAF_INPUT_BYTES, INNER_INPUT_BYTES, ROOT_INPUT_BYTES = 1 + 32, 1 + 32 + 32, 1 + 8 + 32
+
+
+def sha256_gas(size_bytes: int) -> int:
+    """Return the price of one call to the precompile at address 2, the message call included."""
+    return WARM_ACCESS_GAS + SHA256_BASE_GAS + SHA256_WORD_GAS * words(size_bytes)
+
+
+def path_work(index: int, size: int) -> tuple[int, int]:
+    """Return the levels above a leaf and how many siblings its path takes.
+
+    >>> path_work(2, 3), path_work(4, 5)
+    ((2, 1), (3, 1))
+    """
+    levels = siblings = 0
+    while size > 1:
+        siblings += index ^ 1 < size
+        levels += 1
+        index, size = index // 2, (size + 1) // 2
+    return levels, siblings
+
+
+def levels_until(index: int, size: int, given: int) -> int:
+    """Return how many levels a path of too few siblings leads up.
+
+    >>> levels_until(0, 8, 2), levels_until(4, 5, 0)
+    (2, 2)
+    """
+    levels = 0
+    while given or index ^ 1 >= size:
+        given -= index ^ 1 < size
+        levels += 1
+        index, size = index // 2, (size + 1) // 2
+    return levels
+
+
+SIGNATURE_BYTES = 65
+HALF_CURVE_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
+
+
+def is_well_formed(signature: bytes) -> bool:
+    """Return whether this is r ‖ s ‖ v with s in the lower half of secp256k1's order and v in 0..1."""
+    if len(signature) != SIGNATURE_BYTES or signature[64] > 1:
+        return False
+    return int.from_bytes(signature[32:64], "big") <= HALF_CURVE_ORDER
+
+
+def malformation(signature: bytes) -> str:
+    """Return what is wrong with a signature that is not well formed, in the order in which it is looked at."""
+    if len(signature) != SIGNATURE_BYTES:
+        return "signature of another length"
+    return "signature with another v" if signature[64] > 1 else "signature with a high s"
 
 
 class Revert(Exception):
@@ -34,6 +93,30 @@ class Revert(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class Logged(bytes):
+    """Bytes of an event whose ABI encoding is not one word."""
+
+    def abi_bytes(self) -> int:
+        """Return the size of the encoding: offset, length and padded content of ``bytes``."""
+        return 64 + 32 * words(len(self))
+
+
+class Mask(Logged):
+    """A set of peers as a little-endian bit mask: one word up to 256 peers, beyond that ``uint256[]``."""
+
+    def abi_bytes(self) -> int:
+        """Return the size of the encoding."""
+        return 32 if len(self) <= 32 else super().abi_bytes()
+
+
+class Pairs(Logged):
+    """Pairs of peers, 4 + 4 bytes each, little-endian: ``uint256[]`` on chain, a word a pair."""
+
+    def abi_bytes(self) -> int:
+        """Return the size of the encoding."""
+        return 64 + 4 * len(self)
 
 
 @dataclass(frozen=True)
@@ -45,11 +128,8 @@ class Event:
     fields: dict[str, Any] = field(default_factory=dict)
 
     def data_bytes(self) -> int:
-        """Return the size of the ABI-encoded data (each field takes a word; bytes take their length too)."""
-        return sum(
-            64 + 32 * words(len(value)) if isinstance(value, bytes) and len(value) not in (20, 32) else 32
-            for value in self.fields.values()
-        )
+        """Return the size of the ABI-encoded data: a word a field, more for what says so (:class:`Logged`)."""
+        return sum(value.abi_bytes() if isinstance(value, Logged) else 32 for value in self.fields.values())
 
 
 @dataclass
@@ -71,13 +151,54 @@ class Context:
 
     def sha256(self, data: bytes) -> bytes:
         """Hash through the precompile at address 2."""
-        self.meter.charge(SHA256_BASE_GAS + SHA256_WORD_GAS * words(len(data)))
+        self.meter.used += sha256_gas(len(data))
+        self.meter.count("sha256")
+        self.meter.count("sha256 words", words(len(data)))
         return self.host.sha256(data)
+
+    def consult(self, question: str, gas: int) -> None:
+        """Charge a call to the contract that verifies proofs, which spends so much gas itself."""
+        self.meter.reach(("account", "verifier"))
+        self.meter.used += gas
+        self.meter.count(f"verifier.{question}")
+
+    def open_path(self, root: bytes | int, leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bool:
+        """Check a Merkle opening of leaf `index` among `size`, hash by hash (RFC 6962 with the size bound in)."""
+        if index >= size:
+            self.meter.count("path out of range")
+            return False
+        levels, siblings = path_work(index, size)
+        hashed = min(siblings, len(path))
+        fits = siblings == len(path)
+        self.meter.used += sha256_gas(LEAF_INPUT_BYTES) + hashed * sha256_gas(INNER_INPUT_BYTES)
+        self.meter.count("path checked")
+        self.meter.count("path hashes", hashed)
+        self.meter.count("path climbed", levels > 0)
+        if siblings > len(path):
+            self.meter.count("path too short")
+            self.meter.count("path levels", levels_until(index, size, len(path)))
+            return False
+        self.meter.count("path levels", levels)
+        if not fits:
+            self.meter.count("path too long")
+            return False
+        self.meter.used += sha256_gas(ROOT_INPUT_BYTES)
+        return bool(root) and self.host.verify_path(bytes(root), leaf, index, size, path)
+
+    def recover_signer(self, digest: bytes, signature: bytes) -> bytes | None:
+        """Recover a signer through the precompile at address 1; None where nobody signed."""
+        if not is_well_formed(signature):
+            self.meter.count(malformation(signature))
+            return None
+        self.meter.used += WARM_ACCESS_GAS + ECRECOVER_GAS
+        self.meter.count("ecrecover")
+        return self.host.recover_signer(digest, signature)
 
     def emit(self, contract: str, name: str, **fields: Any) -> None:
         """Log an event with one topic (its name)."""
         event = Event(contract, name, fields)
-        self.meter.charge(LOG_GAS + LOG_TOPIC_GAS + LOG_DATA_BYTE_GAS * event.data_bytes())
+        self.meter.used += LOG_GAS + LOG_TOPIC_GAS + LOG_DATA_BYTE_GAS * event.data_bytes()
+        self.meter.count(f"{contract} logs {name}")
         self.events.append(event)
 
 
@@ -93,6 +214,22 @@ def payable(function: F) -> F:
     return external(function)
 
 
+def linked(function: F) -> F:
+    """Mark a method that other contracts of the deployment call: a message call in its own right.
+
+    Within the contract call ``method.within(self, …)``, which is a jump and no message call.
+    """
+    name = function.__name__
+
+    @functools.wraps(function)
+    def reached(self: Contract, *args: Any) -> Any:
+        self.enter(name)
+        return function(self, *args)
+
+    reached.within = function  # type: ignore[attr-defined]
+    return reached  # type: ignore[return-value]
+
+
 @dataclass
 class Contract:
     """Base of the contracts of one deployment; `name` addresses it in calls and events."""
@@ -100,14 +237,40 @@ class Contract:
     name: str
     machine: Machine
 
-    def slots(self, label: str) -> Slots:
-        """Return a fresh mapping in this contract's storage."""
-        return Slots(self.machine, f"{self.name}.{label}")
+    def slots(self, label: str, depth: int = 1) -> Slots:
+        """Return a fresh mapping with so many keys in this contract's storage; variables for ``depth=0``."""
+        return Slots(self.machine, f"{self.name}.{label}", depth)
 
-    def enter(self) -> None:
+    def bits(self, label: str, n_members: int, depth: int = 1) -> BitSet:
+        """Return sets of so many members, each found by so many keys."""
+        return BitSet(self.slots(label, depth), -(-n_members // WORD_BITS))
+
+    def enter(self, function: str) -> None:
         """Charge the message call by which another contract of the deployment reaches this one."""
-        if self.machine.meter is not None:
-            self.machine.meter.enter(self.name)
+        meter = self.machine.meter
+        if meter is not None:
+            meter.reach(("account", self.name))
+            meter.count(f"{self.name}.{function}")
+
+    def hand_on(self, to: str, *values: bytes | Sequence[Any]) -> None:
+        """Note that bytes or lists are copied, into another function or a message: by words and items."""
+        meter = self.machine.meter
+        if meter is None:
+            return
+        for place, value in enumerate(values):
+            if isinstance(value, bytes):
+                meter.count(f"{self.name} {to} {place} words", words(len(value)))
+                continue
+            meter.count(f"{self.name} {to} {place} items", len(value))
+            meter.count(f"{self.name} {to} {place} any", len(value) > 0)
+            if value and isinstance(value[0], bytes) and len(value[0]) != 32:
+                meter.count(f"{self.name} {to} {place} words", sum(words(len(item)) for item in value))
+
+    def work(self, what: str, times: int = 1) -> None:
+        """Note arithmetic whose amount no access to storage shows: rounds of a loop, a branch taken."""
+        meter = self.machine.meter
+        if meter is not None:
+            meter.count(f"{self.name} {what}", times)
 
 
 @dataclass
@@ -121,8 +284,23 @@ class Wallets:
         """Return an account's balance in wei."""
         return self.balances.get(account, 0)
 
+    def send(self, source: bytes, target: bytes, amount_wei: int) -> None:
+        """Transfer from a contract to an account, by a message call.
+
+        Raises
+        ------
+        Revert
+            If `source` has less than `amount_wei`.
+        """
+        meter = self.machine.meter
+        if meter is not None:
+            meter.reach(("account", target))
+            if amount_wei:
+                meter.send_value(is_new=target == BURN and not self.of(target))
+        self.move(source, target, amount_wei)
+
     def move(self, source: bytes, target: bytes, amount_wei: int) -> None:
-        """Transfer between accounts.
+        """Transfer between accounts with a call that is charged elsewhere.
 
         Raises
         ------
@@ -133,8 +311,6 @@ class Wallets:
             raise Revert("insufficient balance")
         meter = self.machine.meter
         if meter is not None:
-            if amount_wei:
-                meter.charge(CALL_VALUE_GAS)
             meter.undo.append(lambda: self._shift(target, source, amount_wei))
         self._shift(source, target, amount_wei)
 

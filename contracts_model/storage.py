@@ -1,8 +1,8 @@
-"""Contract storage: mappings whose every access is metered and can be undone.
+"""Contract storage: state variables whose every access is metered and can be undone.
 
-A :class:`Slots` is what Solidity calls a mapping: any hashable key, zero where nothing was written. Outside a
-transaction (tests, notebooks, read-only views) accesses are free. One Python value stands for one 32-byte
-slot; :class:`BitSet` packs 256 members into a slot.
+A :class:`Slots` is what Solidity and Vyper call a mapping, or, with ``depth=0``, a group of plain variables by
+name: zero where nothing was written. Outside a transaction (tests, notebooks, read-only views) accesses are free. One
+Python value stands for one 32-byte slot; :class:`BitSet` packs 256 members into a slot.
 """
 
 from __future__ import annotations
@@ -25,16 +25,33 @@ class Machine:
 
 @dataclass
 class Slots:
-    """One mapping in a contract's storage."""
+    """One mapping in a contract's storage, or its plain variables.
+
+    Parameters
+    ----------
+    machine : Machine
+        Where the meter is.
+    name : str
+        ``contract.variable``.
+    depth : int
+        How many keys lead to an entry, each a hash; 0 for plain variables, whose key is a name.
+    """
 
     machine: Machine
     name: str
+    depth: int = 1
     data: dict[Hashable, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._hashing_gas = MAPPING_SLOT_GAS * self.depth
+        self._reading = f"{self.name} read"
+        self._writing = f"{self.name} write"
 
     def __getitem__(self, key: Hashable) -> Any:
         meter = self.machine.meter
         if meter is not None:
-            meter.charge(MAPPING_SLOT_GAS)
+            meter.used += self._hashing_gas
+            meter.counts[self._reading] = meter.counts.get(self._reading, 0) + 1
             meter.touch((self.name, key))
         return self.data.get(key, 0)
 
@@ -42,7 +59,8 @@ class Slots:
         meter = self.machine.meter
         if meter is not None:
             current = self.data.get(key, 0)
-            meter.charge(MAPPING_SLOT_GAS)
+            meter.used += self._hashing_gas
+            meter.counts[self._writing] = meter.counts.get(self._writing, 0) + 1
             meter.store((self.name, key), current, value)
             meter.undo.append(lambda: self._put(key, current))
         self._put(key, value)
@@ -60,7 +78,7 @@ class Slots:
 
 @dataclass
 class BitSet:
-    """A set of peer indices, 256 to a slot; `key` selects one of many sets kept in the same mapping."""
+    """A set of peer indices, 256 to a slot, in adjacent slots; `key` selects one of many sets kept alike."""
 
     slots: Slots
     words: int

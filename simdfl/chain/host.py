@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from contracts_model.gas import BLS_G1_MUL_GAS
 from simdfl.crypto.beacon import BeaconScheme, RandomBeacon
 from simdfl.crypto.hashing import keccak256, sha256
 from simdfl.crypto.merkle import verify_path
@@ -80,6 +81,26 @@ class ChainHost:
         """Check a Merkle opening."""
         return verify_path(root, leaf, index, size, tuple(path))
 
-    def dealing_exponentiations(self, receivers: int, threshold: int) -> int:
-        """Return how many group multiplications one dealing's verification takes."""
-        return math.ceil(self._scheme.verify_exponentiations(receivers, threshold))
+    def possession_gas(self) -> int:
+        """Return the gas of checking a proof of possession."""
+        return 2 * BLS_G1_MUL_GAS
+
+    def opening_gas(self) -> int:
+        """Return the gas of checking an opened secret."""
+        return BLS_G1_MUL_GAS
+
+    def dealing_gas(self, receivers: int, threshold: int) -> int:
+        """Return the gas of verifying a dealing."""
+        return BLS_G1_MUL_GAS * math.ceil(self._scheme.verify_exponentiations(receivers, threshold))
+
+    def share_gas(self, receivers: int, threshold: int) -> int:
+        """Return the gas of verifying a decrypted share."""
+        return 4 * BLS_G1_MUL_GAS
+
+    def recovery_gas(self, receivers: int, threshold: int) -> int:
+        """Return the gas of recovering a secret."""
+        return 5 * threshold * BLS_G1_MUL_GAS
+
+    def output_gas(self, recovered: int) -> int:
+        """Return the gas of combining the secrets into an output."""
+        return BLS_G1_MUL_GAS * (1 + recovered)

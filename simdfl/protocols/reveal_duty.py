@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from contracts_model import Phase, Withheld
 from contracts_model.beacon import dealing_context
-from contracts_model.court import SHARE_TOPIC
+from contracts_model.court import share_topic
 from simdfl.chain.history import mask_members
 from simdfl.crypto.beacon import BeaconScheme
 from simdfl.crypto.hashing import sha256
@@ -139,7 +139,7 @@ class RevealDuty(Duty):
         context, _ = duty.place(output, dealer, receivers)
         setting = (context, duty.keys(receivers), threshold, dealt.transcripts[position])
         yield peer.spend("beacon", 5 * peer.device.group_exp_s)
-        topic = SHARE_TOPIC.decode() + str(dealer)
+        topic = share_topic(dealer).decode()
         self._gossip_share(topic, output, dealer, setting, receivers)
         path = list(merkle_path(dealt.leaves, position))
         evidence = (dealt.transcripts[position], dealt.commitments[position], path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from hashlib import sha256
 
-from contracts_model import Call, Event, Job, Outcome, Phase, Terms, threshold_for
+from contracts_model import Call, Event, Job, Outcome, Phase, Terms
 from contracts_model.beacon import dealing_context
 from contracts_model.court import entry_leaf, message_digest
 from contracts_model.storage import BitSet, Slots, members
@@ -148,7 +148,7 @@ class Stage:
     def make_dealing(self, dealer: int, output: int) -> bytes:
         keys = self.receiver_keys(output // self.terms.epoch_outputs)
         bound = dealing_context(self.terms.job_digest, output, dealer)
-        dealing = self.scheme.deal(bound, keys, threshold_for(len(keys)), h("dealing", dealer, output))
+        dealing = self.scheme.deal(bound, keys, self.terms.threshold(len(keys)), h("dealing", dealer, output))
         self.secrets[dealer, output] = dealing.secret
         return dealing.transcript
 
@@ -160,7 +160,7 @@ class Stage:
 
     def commitment(self, dealer: int, output: int) -> bytes:
         n = len(self.receivers(output // self.terms.epoch_outputs))
-        return self.scheme.commitment(n, threshold_for(n), self.transcripts[dealer, output])
+        return self.scheme.commitment(n, self.terms.threshold(n), self.transcripts[dealer, output])
 
     def prepare(self, dealer: int, epoch: int) -> bytes:
         for output in self.outputs(epoch):
@@ -189,7 +189,7 @@ class Stage:
         epoch = output // self.terms.epoch_outputs
         keys, position = self.receiver_keys(epoch), self.receivers(epoch).index(giver) + 1
         bound = dealing_context(self.terms.job_digest, output, dealer)
-        setting = (bound, keys, threshold_for(len(keys)), self.transcripts[dealer, output])
+        setting = (bound, keys, self.terms.threshold(len(keys)), self.transcripts[dealer, output])
         secret = self.beacon_keys[giver][0]
         return position, self.scheme.decrypt_share(*setting, position, secret, h("share", giver))
 
@@ -263,7 +263,7 @@ class Stage:
 
     def deal_ahead(self) -> None:
         epoch = self.job.beacon.state["dealing"] - 1
-        waiting = [p for p in self.receivers(epoch) if not self.job.beacon.sets.has(("dealt", epoch), p)]
+        waiting = [p for p in self.receivers(epoch) if not self.job.beacon.dealt.has(epoch, p)]
         if waiting:
             self.deal(epoch, *[p for p in waiting if self.standing(p) == "active"])
 

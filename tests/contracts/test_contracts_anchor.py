@@ -72,7 +72,7 @@ def test_more_than_half_anchor_an_epoch_once():
     base.refuse("no quorum", 0, "anchor", *base.signed(0, ROOT, [0, 1]))
     assert base.do(0, "anchor", *base.signed(0, ROOT, [0, 2, 4])) == ["Anchored"]
     base.refuse("already anchored", 1, "anchor", *base.signed(0, OTHER, [0, 1, 3]))
-    assert base.job.anchor.anchors[(0, "root")] == ROOT
+    assert base.job.anchor.roots[0] == ROOT
 
 
 def test_signatures_count_once_and_for_this_epoch_only():
@@ -100,7 +100,7 @@ def test_a_posted_anchor_stands_unless_a_quorum_shows_another():
     base.refuse("the same anchor", 0, "challenge", *base.signed(0, OTHER, [0, 2, 3]))
     before = base.balance(0)
     assert base.do(0, "challenge", *base.signed(0, ROOT, [0, 2, 3])) == ["Anchored", "Challenged"]
-    assert base.job.anchor.anchors[(0, "root")] == ROOT
+    assert base.job.anchor.roots[0] == ROOT
     assert base.job.treasury.deposits[1] == 0
     assert base.balance(0) - before == DEPOSIT // 2  # the reporter's share
     base.refuse("nothing was posted alone", 0, "challenge", *base.signed(0, OTHER, [0, 2, 3]))

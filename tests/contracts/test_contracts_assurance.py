@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts_model import Phase, Withheld
-from contracts_model.court import Kind
+from contracts_model.court import Kind, share_topic
 from contracts_model.draw import draw_jury, is_canary
 from contracts_model.storage import members
 from contracts_model.terms import tolerated_for
@@ -157,7 +157,7 @@ def test_a_signed_wrong_share_is_proved():
 
     def proof(peer, shown):
         body = sha256(shown).digest()
-        return 2, 5, peer, shown, stage.sign(peer, b"SHARE5", 2, body), *evidence
+        return 2, 5, peer, shown, stage.sign(peer, share_topic(5), 2, body), *evidence
 
     stage.refuse("the share is valid", 1, "court.prove_bad_share", *proof(0, share))
     stage.do(1, "court.prove_bad_share", *proof(0, wrong))

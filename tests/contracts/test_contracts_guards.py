@@ -99,9 +99,9 @@ def test_recovery_takes_t_right_shares_from_distinct_receivers():
         ("t distinct shares", numbers, shares[:2]),
         ("t distinct shares", [], []),
         ("a share is wrong", numbers, [shares[1], shares[0], shares[2]]),
-        ("a share is wrong", [1, 2, 7], shares),
-        ("a share is wrong", [0, 1, 2], shares),
-        ("a share is wrong", [1, 2, 2**256 - 1], shares),
+        ("t distinct shares", [1, 2, 7], shares),
+        ("t distinct shares", [0, 1, 2], shares),
+        ("t distinct shares", [1, 2, 2**256 - 1], shares),
         ("a share is wrong", numbers, [shares[0], shares[1], b""]),
         ("a share is wrong", numbers, [shares[0], shares[1], shares[2][:-1] + b"\0"]),
     ]

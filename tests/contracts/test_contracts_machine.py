@@ -13,7 +13,6 @@ from contracts_model.gas import (
     COLD_SLOAD_GAS,
     TX_BASE_GAS,
     Meter,
-    OutOfGas,
     calldata_floor_gas,
     calldata_gas,
 )
@@ -62,8 +61,8 @@ def test_the_first_access_is_cold_the_others_warm():
         spent.append(meter.used - before)
     assert spent == [2_100, 100, 2_900]
     before = meter.used
-    meter.enter("court")
-    meter.enter("court")
+    meter.reach("court")
+    meter.reach("court")
     assert meter.used - before == 2_700
 
 
@@ -85,10 +84,12 @@ def test_calldata_has_a_price_and_a_floor():
 
 
 def test_the_limit_may_be_reached_but_not_passed():
-    meter = Meter(100)
-    meter.charge(100)
-    with pytest.raises(OutOfGas):
-        meter.charge(1)
+    stage = Stage()
+    stage.do(stage.terms.owner, "treasury.fund", value=1)
+    spent = stage.call(stage.terms.owner, "treasury.fund", value=1).gas_used
+    assert stage.call(stage.terms.owner, "treasury.fund", value=1, gas=spent).succeeded
+    short = stage.call(stage.terms.owner, "treasury.fund", value=1, gas=spent - 1)
+    assert (short.reason, short.gas_used) == ("out of gas", spent - 1)
 
 
 @given(st.dictionaries(st.integers(0, 700), st.booleans()), st.integers(0, 700))

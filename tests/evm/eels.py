@@ -30,15 +30,20 @@ try:
         increment_nonce,
         rollback_transaction,
         set_account_balance,
+        set_storage,
     )
     from ethereum.forks.osaka.transactions import FeeMarketTransaction, calculate_intrinsic_cost
     from ethereum.forks.osaka.utils.message import prepare_message
+    from ethereum.forks.osaka.vm import interpreter
     from ethereum.forks.osaka.vm.interpreter import MessageCallOutput, process_message_call
     from ethereum.forks.osaka.vm.precompiled_contracts.mapping import PRE_COMPILED_CONTRACTS
     from ethereum_types.bytes import Bytes, Bytes0, Bytes32
     from ethereum_types.numeric import U64, U256, Uint
 except ImportError:
     pytest.skip("needs the evm extra: pip install -e '.[evm]'", allow_module_level=True)
+
+interpreter.get_valid_jump_destinations = cache(interpreter.get_valid_jump_destinations)
+"""The specifications look for jump destinations in every call anew, most of their time; the code does not change."""
 
 GAS_CAP = 1 << 24
 BLOCK_GAS_LIMIT = 60_000_000
@@ -51,12 +56,13 @@ ERROR_SELECTOR = keccak256(b"Error(string)")[:4]
 
 @dataclass(frozen=True)
 class Receipt:
-    """What became of a transaction or a message."""
+    """What became of a transaction or a message; `spent` is its gas before refunds and the calldata floor."""
 
     success: bool
     output: bytes
     logs: tuple[Any, ...]
     gas_used: int
+    spent: int
     refund: int
     error: str
     contract: bytes
@@ -134,6 +140,10 @@ class Chain:
         """Return the value of a storage slot."""
         return int(get_storage(self.state, Address(account), Bytes32(slot.to_bytes(32, "big"))))
 
+    def put(self, account: bytes, slot: int, value: int) -> None:
+        """Set the value of a storage slot."""
+        set_storage(self.state, Address(account), Bytes32(slot.to_bytes(32, "big")), U256(value))
+
     def advance(self, seconds: int = 12, blocks: int = 1) -> None:
         """Move to a later block."""
         self.time_s += seconds
@@ -158,7 +168,7 @@ class Chain:
         transaction = self._transaction(to, data, sender, value, gas)
         output = process_message_call(self._message(transaction, sender, gas))
         rollback_transaction(self.state, undo)
-        return _receipt(output, gas - int(output.gas_left), b"")
+        return _receipt(output, gas - int(output.gas_left), gas - int(output.gas_left), b"")
 
     def _transact(self, to: bytes, data: bytes, sender: bytes, value: int, gas: int) -> Receipt:
         transaction = self._transaction(to, data, sender, value, gas)
@@ -173,7 +183,7 @@ class Chain:
         spent = gas - int(output.gas_left)
         refund = min(int(output.refund_counter), spent // 5)
         contract = b"" if to else bytes(message.current_target)
-        return _receipt(output, max(spent - refund, floor), contract)
+        return _receipt(output, max(spent - refund, floor), spent, contract)
 
     def _transaction(self, to: bytes, data: bytes, sender: bytes, value: int, gas: int) -> FeeMarketTransaction:
         return FeeMarketTransaction(
@@ -222,12 +232,13 @@ class Chain:
         )
 
 
-def _receipt(output: MessageCallOutput, gas_used: int, contract: bytes) -> Receipt:
+def _receipt(output: MessageCallOutput, gas_used: int, spent: int, contract: bytes) -> Receipt:
     return Receipt(
         success=output.error is None,
         output=bytes(output.return_data),
         logs=output.logs,
         gas_used=gas_used,
+        spent=spent,
         refund=int(output.refund_counter),
         error=_reason(output),
         contract=contract,

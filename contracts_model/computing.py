@@ -1,0 +1,74 @@
+"""What compiled code pays for arithmetic and memory: the gas that no opcode with a price of its own explains.
+
+Every function has a constant, and a price for each thing that its work grows with: slots read and written, events,
+message calls, rounds of loops, words of dynamic arguments, and the place where it reverts. The prices are those of
+the Vyper twins in ``vyper/``; ``data/computing_gas.csv`` holds them, and ``data/README.md`` says how they are
+measured. With them the gas of a call is that of the twin on an EVM, to the unit.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from contracts_model.gas import Meter, words
+
+TABLE = Path(__file__).parent / "data" / "computing_gas.csv"
+CONSTANT = "call"
+
+
+@cache
+def prices() -> dict[tuple[str, str], dict[str, int]]:
+    """Return the prices by (contract, function): gas of each thing counted, and of the call itself."""
+    found: dict[tuple[str, str], dict[str, int]] = {}
+    with TABLE.open(encoding="utf-8", newline="") as lines:
+        for row in csv.DictReader(lines):
+            found.setdefault((row["contract"], row["function"]), {})[row["what"]] = int(row["gas"])
+    return found
+
+
+def reverting(reason: str) -> str:
+    """Return the name under which the price of a revert stands.
+
+    >>> reverting("banned")
+    'reverts: banned'
+    """
+    return f"reverts: {reason}"
+
+
+def computing_gas(contract: str, function: str, reason: str, counts: Mapping[str, int]) -> int:
+    """Return the gas of a call's arithmetic and memory.
+
+    Parameters
+    ----------
+    contract, function : str
+        What was called.
+    reason : str
+        Why it reverted; empty if it did not.
+    counts : mapping of str to int
+        What the call did (:attr:`contracts_model.gas.Meter.counts`).
+    """
+    table = prices().get((contract, function), {})
+    gas = table.get(CONSTANT, 0)
+    if reason:
+        gas += table.get(reverting(reason), 0)
+    for what, times in counts.items():
+        price = table.get(what)
+        if price is not None:
+            gas += price * times
+    return gas
+
+
+def count_arguments(meter: Meter, types: Sequence[str], arguments: Sequence[Any]) -> None:
+    """Note how long the dynamic arguments are."""
+    for position, kind in enumerate(types):
+        if kind == "bytes":
+            meter.count(f"argument {position} words", words(len(arguments[position])))
+        elif kind.endswith("[]"):
+            meter.count(f"argument {position} items", len(arguments[position]))
+            if kind == "bytes[]":
+                meter.count(f"argument {position} any", len(arguments[position]) > 0)
+                meter.count(f"argument {position} words", sum(words(len(item)) for item in arguments[position]))

@@ -1,0 +1,248 @@
+"""The compiled twins of the contracts, deployed on an EVM, and what there corresponds to what in Python."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Protocol
+
+from eth_abi import decode, encode
+from eth_utils import keccak
+
+from contracts_model import Event, Terms
+from contracts_model.runtime import Logged, Mask, Pairs
+from simdfl.crypto.groups import curve
+
+SOURCES = Path(__file__).parents[2] / "contracts_model" / "vyper"
+REHEARSAL = Path(__file__).parent / "rehearsal.vy"
+NAMES = ("treasury", "registry", "beacon", "ledger", "court")
+ANCHORED = ("treasury", "anchor")
+OWNER = b"\x0e" * 20
+
+SCALARS = {
+    "treasury.totals": {"pot": "pot", "burned": "burned", "rewarded": "rewarded"},
+    "registry.counters": {"closed": "closed", "active": "active_count", "banned": "banned_count"},
+    "registry.sets": {"active": "active", "candidates": "in_probation", "admitted": "admitted"},
+    "beacon.state": {
+        **{name: name for name in ("dealing", "deal_until", "next", "sum")},
+        "attempt": "tosses",
+        "recovered": "n_recovered",
+    },
+    "beacon.sets": {"awaited": "opening", "tossing": "tossing"},
+    "ledger.state": {
+        **{name: name for name in ("phase", "step", "round", "deadline", "attempt", "pairs_eliminated")},
+        "pairs": "n_pairs",
+    },
+    "ledger.sets": {
+        **{
+            name: name
+            for name in ("roster", "validators", "committed", "aggregated", "dropped", "void", "probes")
+        },
+        "contributors": "contributing",
+    },
+    "anchor.state": {"settled": "settled", "until": "settled_until"},
+    "court.state": {"count": "n_cases", "waiting": "waiting", "waiting_from": "waiting_from"},
+}
+"""Plain variables by their names in Python and in Vyper; mappings have the same names in both."""
+
+BITS = ("registry.sets", "beacon.sets", "ledger.sets", "beacon.receivers", "beacon.dealt", "ledger.contributors")
+COURT_BITS = tuple(f"court.{name}" for name in ("eligible", "voted", "silent", "complaints", "absences"))
+
+
+class Evm(Protocol):
+    """An EVM that runs transactions one after the other."""
+
+    def deploy(self, init_code: bytes) -> bytes:
+        """Create a contract as OWNER; return its address."""
+        ...
+
+    def storage(self, account: bytes, slot: int) -> int:
+        """Return the value of a slot."""
+        ...
+
+
+@cache
+def program(path: Path) -> tuple[bytes, bytes, dict[str, Any], list[dict[str, Any]]]:
+    """Return init code, runtime code, storage layout and ABI of a contract."""
+    import vyper
+    from vyper.compiler.input_bundle import FilesystemInputBundle
+    from vyper.compiler.settings import OptimizationLevel, Settings
+
+    made = vyper.compile_code(
+        path.read_text(encoding="utf-8"),
+        contract_path=path,
+        input_bundle=FilesystemInputBundle([path.parent]),
+        output_formats=["bytecode", "bytecode_runtime", "layout", "abi"],
+        settings=Settings(evm_version="prague", optimize=OptimizationLevel.GAS),
+    )
+    code, runtime = (bytes.fromhex(made[name][2:]) for name in ("bytecode", "bytecode_runtime"))
+    return code, runtime, made["layout"]["storage_layout"], made["abi"]
+
+
+def created(sender: bytes, nonce: int) -> bytes:
+    """Return the address of the contract that an account creates with a small nonce."""
+    coded = bytes([nonce]) if nonce else b"\x80"
+    return bytes(keccak(bytes([0xC0 + 22]) + b"\x94" + sender + coded)[12:])
+
+
+@dataclass(frozen=True)
+class Twins:
+    """Where the twins of a job stand."""
+
+    addresses: dict[str, bytes]
+
+    def slot_of(self, name: str, key: Any) -> tuple[bytes, int]:
+        """Return account and slot of what Python stores under a key of ``contract.variable``."""
+        contract, variable = name.split(".")
+        if name in BITS or name in COURT_BITS:
+            key, piece = key
+            assert piece == 0, "twins hold sets of up to 256 peers"
+        layout = program(SOURCES / f"{contract}.vy")[2]
+        if name in SCALARS:
+            return self.addresses[contract], int(layout[SCALARS[name][key]]["slot"])
+        slot = int(layout[variable]["slot"])
+        for piece in key if isinstance(key, tuple) else (key,):
+            slot = int.from_bytes(keccak(slot.to_bytes(32, "big") + _key_word(name, piece)), "big")
+        return self.addresses[contract], slot
+
+
+def _key_word(name: str, piece: Any) -> bytes:
+    if name == "registry.key_owners":
+        return bytes(keccak(piece))
+    if isinstance(piece, bytes):
+        return piece.rjust(32, b"\0") if len(piece) == 20 else piece
+    return int(piece).to_bytes(32, "big")
+
+
+def value_word(name: str, value: Any) -> int:
+    """Return what an EVM holds for a value in Python's storage."""
+    if isinstance(value, bytes):
+        return int.from_bytes(value if len(value) == 20 else value.ljust(32, b"\0"), "big")
+    return int(value)
+
+
+def deploy(evm: Any, terms: Terms, first_nonce: int) -> Twins:
+    """Deploy verifier and twins of a job."""
+    addresses = {name: created(OWNER, first_nonce + place) for place, name in enumerate(("verifier", *NAMES))}
+    a = addresses
+    job, n = terms.job_digest, terms.n_peers
+    arguments: dict[str, tuple[Sequence[str], Sequence[Any]]] = {
+        "treasury": (["address"] * 2, [a["registry"], a["ledger"]]),
+        "registry": (
+            ["(bytes32,uint256,uint256,uint256,uint256,uint256)", "address[]"] + ["address"] * 5,
+            [
+                (
+                    job,
+                    terms.n_founders,
+                    terms.deposit_wei,
+                    terms.reporter_percent,
+                    terms.dispute_window,
+                    terms.probation_steps,
+                ),
+                list(terms.members),
+                *(a[name] for name in ("treasury", "beacon", "ledger", "court", "verifier")),
+            ],
+        ),
+        "beacon": (
+            ["(bytes32,address,uint256,uint256,uint256,uint256,uint256,uint256,uint256,uint256,uint256,uint256)"]
+            + ["address"] * 4,
+            [
+                (
+                    *(job, terms.owner, n, terms.steps, terms.epoch_outputs, terms.threshold_percent),
+                    *(terms.tolerated_percent, terms.canary_permille, terms.probation_steps),
+                    *(int(terms.withheld), curve.ORDER, terms.deal_s),
+                ),
+                *(a[name] for name in ("registry", "ledger", "court", "verifier")),
+            ],
+        ),
+        "ledger": (
+            ["(" + ",".join(["uint256"] * 11 + ["bool"] + ["uint256"] * 8) + ")"] + ["address"] * 4,
+            [
+                (
+                    *(n, terms.minimum_peers, terms.steps, terms.validators, terms.epoch_outputs),
+                    *(terms.dispute_window, terms.reward_wei, int(terms.withheld), terms.jury_size),
+                    *(terms.canary_permille, terms.probation_steps, terms.shows),
+                    0 if terms.assumed_byzantine is None else terms.assumed_byzantine + 1,
+                    *(terms.register_s, terms.deal_s, terms.commit_s, terms.aggregate_s),
+                    *(terms.reveal_s, terms.recover_s, terms.vote_s),
+                ),
+                *(a[name] for name in ("treasury", "registry", "beacon", "court")),
+            ],
+        ),
+        "court": (
+            ["(bytes32,uint256,uint256,uint256,uint256,uint256,uint256,uint256,uint256)"] + ["address"] * 3,
+            [
+                (
+                    *(job, n, terms.steps, terms.projections, terms.tolerance, terms.dispute_window),
+                    *(terms.jury_size, terms.canary_permille, terms.vote_s),
+                ),
+                *(a[name] for name in ("registry", "beacon", "ledger")),
+            ],
+        ),
+    }
+    assert evm.deploy(program(REHEARSAL)[0]) == a["verifier"]
+    for name in NAMES:
+        types, values = arguments[name]
+        made = evm.deploy(program(SOURCES / f"{name}.vy")[0] + encode(types, values))
+        assert made == a[name], name
+    return Twins(addresses)
+
+
+def deploy_anchor(evm: Any, terms: Terms, is_optimistic: bool, window_s: int, first_nonce: int) -> Twins:
+    """Deploy the twins on a base chain: treasury and anchor."""
+    addresses = {name: created(OWNER, first_nonce + place) for place, name in enumerate(ANCHORED)}
+    code = program(SOURCES / "treasury.vy")[0] + encode(["address"] * 2, [addresses["anchor"]] * 2)
+    assert evm.deploy(code) == addresses["treasury"]
+    values = [
+        (
+            *(terms.job_digest, terms.n_peers, terms.n_founders, terms.deposit_wei, terms.reporter_percent),
+            *(is_optimistic, window_s),
+        ),
+        list(terms.members),
+        addresses["treasury"],
+    ]
+    types = ["(bytes32,uint256,uint256,uint256,uint256,bool,uint256)", "address[]", "address"]
+    assert evm.deploy(program(SOURCES / "anchor.vy")[0] + encode(types, values)) == addresses["anchor"]
+    return Twins(addresses)
+
+
+# ---- events
+
+
+@cache
+def _events(contract: str) -> dict[bytes, tuple[str, list[tuple[str, str]]]]:
+    found = {}
+    for entry in program(SOURCES / f"{contract}.vy")[3]:
+        if entry["type"] == "event":
+            types = [(field["name"], field["type"]) for field in entry["inputs"]]
+            topic = keccak(f"{entry['name']}({','.join(kind for _, kind in types)})".encode())
+            found[topic] = (entry["name"], types)
+    return found
+
+
+def read_log(contract: str, topic: bytes, data: bytes) -> tuple[str, str, dict[str, Any]]:
+    """Return contract, name and fields of an EVM's log entry."""
+    name, types = _events(contract)[topic]
+    values = decode([kind for _, kind in types], data)
+    plain = [bytes.fromhex(v[2:]) if kind == "address" else v for v, (_, kind) in zip(values, types)]
+    return contract, name, dict(zip((field for field, _ in types), plain))
+
+
+def as_logged(event: Event) -> tuple[str, str, dict[str, Any]]:
+    """Return a Python event as an EVM logs it."""
+    return event.contract, event.name, {key: _logged(value) for key, value in event.fields.items()}
+
+
+def _logged(value: Any) -> Any:
+    if isinstance(value, Mask):
+        return int.from_bytes(value, "little")
+    if isinstance(value, Pairs):
+        numbers = [int.from_bytes(value[at : at + 4], "little") for at in range(0, len(value), 4)]
+        return tuple(v << 32 | u for v, u in zip(numbers[::2], numbers[1::2]))
+    if isinstance(value, str):
+        return value.encode().ljust(32, b"\0")
+    if isinstance(value, Logged):
+        return value.decode()
+    return value

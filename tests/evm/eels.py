@@ -80,12 +80,14 @@ class Program:
 @cache
 def compile_vyper(path: Path, optimise: str = "gas") -> Program:
     """Compile a Vyper contract for the Osaka fork (``gas``, ``codesize`` or ``none``)."""
+    from vyper.compiler.input_bundle import FilesystemInputBundle
     from vyper.compiler.settings import OptimizationLevel, Settings
 
     options = Settings(evm_version="prague", optimize=OptimizationLevel.from_string(optimise))
     made = vyper.compile_code(
         path.read_text(encoding="utf-8"),
         contract_path=path,
+        input_bundle=FilesystemInputBundle([path.parent]),
         output_formats=["bytecode", "bytecode_runtime", "abi"],
         settings=options,
     )

@@ -65,7 +65,7 @@ def dealing(
     threshold: uint256,
     keys: Bytes[8192],
     key_ys: DynArray[uint256, 256],
-    transcript: Bytes[16432],
+    transcript: Bytes[12336],
     ys: DynArray[uint256, 257],
     values: DynArray[uint256, 257],
 ) -> bool:
@@ -77,7 +77,7 @@ def dealing(
     """
     n: uint256 = len(key_ys)
     assert len(keys) == 32 * n and len(ys) == n + 1 and len(values) == n + 1, "one y for every element"
-    assert 0 < threshold and threshold <= n, "no such threshold"
+    assert 0 < threshold and threshold <= min(n, 128), "no such threshold"
     start: uint256 = 32 * (n + 1)
     if len(transcript) != start + 16 + 32 * threshold:
         return False
@@ -85,7 +85,7 @@ def dealing(
     place: uint256 = convert(keccak256(concat(keccak256(transcript), keccak256(abi_encode(values)))), uint256) % ORDER
     at_place: uint256 = 0
     end: uint256 = len(transcript)
-    for k: uint256 in range(threshold, bound=256):
+    for k: uint256 in range(threshold, bound=128):
         end = unsafe_sub(end, 32)
         coefficient: uint256 = convert(extract32(transcript, end), uint256)
         if coefficient >= ORDER:
@@ -119,7 +119,8 @@ def dealing(
         interpolated = uint256_addmod(uint256_mulmod(interpolated, unsafe_sub(ORDER, distance), ORDER),
             uint256_mulmod(uint256_mulmod(binomial, value, ORDER), product, ORDER), ORDER)
         product = uint256_mulmod(product, distance, ORDER)
-        binomial = unsafe_div(unsafe_mul(binomial, unsafe_sub(n, i)), unsafe_add(i, 1))
+        rest: uint256 = unsafe_mul(binomial % unsafe_add(i, 1), unsafe_sub(n, i))  # divides first: no overflow
+        binomial = unsafe_add(unsafe_mul(binomial // unsafe_add(i, 1), unsafe_sub(n, i)), rest // unsafe_add(i, 1))
         factorial = uint256_mulmod(factorial, max(i, 1), ORDER)
     assert interpolated == uint256_mulmod(factorial, at_place, ORDER), "values of another polynomial"
     state = sha256(concat(x"1d00000000000000", b"simdfl/sharing/ldei/challenge", x"0700000000000000", b"BN254G1",
@@ -224,7 +225,7 @@ def recovery(
     receivers: DynArray[uint256, 128],
     keys: Bytes[4096],
     key_ys: DynArray[uint256, 128],
-    transcript: Bytes[16432],
+    transcript: Bytes[12336],
     encrypted_ys: DynArray[uint256, 128],
     shares: Bytes[12288],
     share_ys: DynArray[uint256, 128],

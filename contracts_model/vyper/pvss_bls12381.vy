@@ -168,8 +168,11 @@ def dealing(
         interpolated = uint256_addmod(uint256_mulmod(interpolated, unsafe_sub(ORDER, distance), ORDER),
             uint256_mulmod(uint256_mulmod(binomial, value, ORDER), product, ORDER), ORDER)
         product = uint256_mulmod(product, distance, ORDER)
-        rest: uint256 = unsafe_mul(binomial % unsafe_add(i, 1), unsafe_sub(n, i))  # divides first: no overflow
-        binomial = unsafe_add(unsafe_mul(binomial // unsafe_add(i, 1), unsafe_sub(n, i)), rest // unsafe_add(i, 1))
+        following: uint256 = unsafe_add(i, 1)
+        quotient: uint256 = unsafe_div(binomial, following)  # divides first: the product could overflow
+        rest: uint256 = unsafe_sub(binomial, unsafe_mul(quotient, following))
+        binomial = unsafe_add(unsafe_mul(quotient, unsafe_sub(n, i)),
+            unsafe_div(unsafe_mul(rest, unsafe_sub(n, i)), following))
         factorial = uint256_mulmod(factorial, max(i, 1), ORDER)
     assert interpolated == uint256_mulmod(factorial, at_place, ORDER), "values of another polynomial"
     state = sha256(concat(x"1d00000000000000", b"simdfl/sharing/ldei/challenge", x"0a00000000000000", b"BLS12381G1",

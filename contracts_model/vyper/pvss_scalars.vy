@@ -43,14 +43,17 @@ def _inverse(number: uint256, order: uint256) -> uint256:
 def _weights(receivers: DynArray[uint256, 128], order: uint256) -> DynArray[uint256, 128]:
     """
     @notice Return the weights with which the values at `receivers` give the value at zero.
+    @param receivers Different numbers from 1 to 256; reverts otherwise.
     @dev w_i = (product of all j) / (i * product of (j - i) over j != i); one inversion serves all (Montgomery).
     """
     numerator: uint256 = 1
     running: uint256 = 1
     denominators: DynArray[uint256, 128] = []
     before: DynArray[uint256, 128] = []
+    seen: uint256 = 0
     for i: uint256 in receivers:
-        assert i < 1 << 32, "no receiver"
+        assert 0 < i and i <= 256 and seen & (1 << unsafe_sub(i, 1)) == 0, "receivers must differ"
+        seen |= 1 << unsafe_sub(i, 1)
         numerator = uint256_mulmod(numerator, i, order)
         denominator: uint256 = i
         for j: uint256 in receivers:
@@ -59,7 +62,6 @@ def _weights(receivers: DynArray[uint256, 128], order: uint256) -> DynArray[uint
         denominators.append(denominator)
         before.append(running)
         running = uint256_mulmod(running, denominator, order)
-    assert running != 0, "no receiver"
     left: uint256 = uint256_mulmod(self._inverse(running, order), numerator, order)
     weights: DynArray[uint256, 128] = before
     count: uint256 = len(receivers)

@@ -187,3 +187,9 @@ class Stage:
     def output(self, run: bytes, index: int, secret_sum: int, recovered: list[bytes]) -> eels.Receipt:
         hints = [self.curve.y(element) for element in recovered]
         return self.call("output", "bytes32,uint256,uint256,E[],Y[]", run, index, secret_sum, recovered, hints)
+
+
+@cache
+def get_stage(curve: str, n: int, threshold: int, context: bytes = CONTEXT) -> Stage:
+    """Return a stage that all tests share, with its dealing."""
+    return Stage(get_curve(curve), n, threshold, context)

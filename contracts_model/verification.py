@@ -77,6 +77,12 @@ class Verifier:
         Precompiles behind k P, k P + m Q and P + Q.
     possession, opening, dealing, share, recovery, output : Opcodes
         What the compiled contract adds.
+    weights_word : int
+        Where a recovery keeps its weights; many of them reach beyond the rest.
+    undecodable_gas : int
+        Showing that no point has an element's coordinate.
+    outside_subgroup_gas : int, optional
+        Showing that an element's point lies outside the subgroup of prime order; None where there are no others.
     """
 
     name: Literal["bn254", "bls12_381"]
@@ -91,6 +97,9 @@ class Verifier:
     share: Opcodes
     recovery: Opcodes
     output: Opcodes
+    weights_word: int
+    undecodable_gas: int
+    outside_subgroup_gas: int | None = None
 
     def transcript_bytes(self, n: int, threshold: int) -> int:
         """Return the size of an LDEI transcript: n + 1 elements, the challenge, t scalars.
@@ -161,7 +170,8 @@ class Verifier:
         copies += words((self.element_bytes + PROOF_BYTES) * threshold)
         copies += (1 + 2 * threshold) * words(context_bytes)
         rounds = self.recovery.round * threshold + _LAGRANGE_PAIR_GAS * threshold**2
-        return shares + inverse + COPY_WORD_GAS * copies + rounds + _fixed(self.recovery)
+        memory = memory_gas(max(self.recovery.memory_words, self.weights_word + threshold))
+        return shares + inverse + COPY_WORD_GAS * copies + memory + rounds + self.recovery.call
 
     def output_gas(self, recovered: int = 0) -> int:
         """Return the gas of combining the opened secrets' sum with `recovered` points into an output."""
@@ -222,6 +232,8 @@ BN254 = Verifier(
     share=Opcodes(call=5_687, round=0, memory_words=89),
     recovery=Opcodes(call=2_471, round=7_384, memory_words=2_118),
     output=Opcodes(call=1_734, round=724, memory_words=290),
+    weights_word=2_092,
+    undecodable_gas=412,
 )
 
 BLS12_381 = Verifier(
@@ -237,6 +249,9 @@ BLS12_381 = Verifier(
     share=Opcodes(call=7_484, round=0, memory_words=134),
     recovery=Opcodes(call=2_915, round=9_565, memory_words=2_776),
     output=Opcodes(call=2_186, round=1_250, memory_words=686),
+    weights_word=2_732,
+    undecodable_gas=3_457,
+    outside_subgroup_gas=13_819,
 )
 
 VERIFIERS = {verifier.name: verifier for verifier in (BN254, BLS12_381)}

@@ -213,7 +213,9 @@ def undecodable(element: Bytes[48], root: uint256[2]) -> bool:
     high: uint256 = cube[0] + square[0] + convert(low < square[1], uint256)
     low = unsafe_add(low, 4)
     high += convert(low < 4, uint256)
-    return (high == FIELD_HI and low == FIELD_LO) or (high == TWICE_HI and low == TWICE_LO)
+    once: bool = (high ^ FIELD_HI) | (low ^ FIELD_LO) == 0
+    twice: bool = (high ^ TWICE_HI) | (low ^ TWICE_LO) == 0
+    return convert(once, uint256) | convert(twice, uint256) == 1
 
 
 @external

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pvss_stage import CURVES, Curve, Stage, get_curve, get_stage
 
+from contracts_model.verification import VERIFIERS
 from simdfl.crypto.groups.bn254_hash import FIELD_MODULUS
 from simdfl.crypto.sharing import SHARINGS, Setting, opening
 
@@ -141,7 +142,9 @@ def test_an_element_without_a_point_is_shown_alone(stage):
     x, signature, words = off_curve(stage.curve), "E,Y", stage.curve.words
     absent = flagged(stage.curve, x)
     assert not stage.is_valid(replaced(stage, 1, absent))
-    assert verdict(stage.call("undecodable", signature, absent, words(root_of_minus(stage.curve, x))))
+    shown = stage.call("undecodable", signature, absent, words(root_of_minus(stage.curve, x)))
+    assert verdict(shown)
+    assert shown.gas_used == VERIFIERS[stage.curve.name].undecodable_gas
     assert not verdict(stage.call("undecodable", signature, absent, words(5)))
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from pvss_stage import BLS_FIELD, CONTEXT, Stage, get_stage
 
+from contracts_model.verification import BLS12_381
+
 
 def stray_point() -> tuple[int, int]:
     """Return the point with the smallest positive x: its order is not prime."""
@@ -35,7 +37,9 @@ def test_a_stray_point_invalidates_a_dealing(stage, stray):
 
 
 def test_a_stray_point_is_shown_alone(stage, stray):
-    assert stage.call("outside_subgroup", "bytes,uint256[2]", *stray).returned("bool")
+    shown = stage.call("outside_subgroup", "bytes,uint256[2]", *stray)
+    assert shown.returned("bool")
+    assert shown.gas_used == BLS12_381.outside_subgroup_gas
     honest = stage.elements(stage.transcript)[1]
     assert not stage.call("outside_subgroup", "bytes,uint256[2]", honest, stage.curve.y(honest)).returned("bool")
 

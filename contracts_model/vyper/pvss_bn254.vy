@@ -71,7 +71,8 @@ def dealing(
 ) -> bool:
     """
     @notice Return whether a transcript is a valid sharing to these keys under this threshold in this context.
-    @dev Reverts if a y does not belong to its element or a value to its polynomial, so False convicts the dealer.
+    @dev Reverts if a y does not belong to its element or a value to its polynomial, so False convicts the dealer. The
+        caller vouches for context, threshold and keys, and compares the transcript's digest with the posted one.
     @param values The response polynomial z at 0 .. n. That they are its values is checked at one random place,
         where two different polynomials of degree n meet with probability n / ORDER: n + t steps, not n t.
     """

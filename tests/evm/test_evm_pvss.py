@@ -13,7 +13,7 @@ from contracts_model.verification import VERIFIERS
 from simdfl.crypto.groups.bn254_hash import FIELD_MODULUS
 from simdfl.crypto.sharing import SHARINGS, Setting, opening
 
-FEW = settings(max_examples=4, deadline=None)
+FEW = settings(max_examples=3, deadline=None)
 FIELD = {"bn254": FIELD_MODULUS, "bls12_381": pvss_stage.BLS_FIELD}
 CURVE_B = {"bn254": 3, "bls12_381": 4}
 
@@ -112,10 +112,9 @@ def test_a_transcript_of_another_length_is_refused(stage):
         assert not verdict(receipt)
 
 
-@pytest.mark.parametrize("place", [0, 2])
-def test_a_wrong_hint_convicts_nobody(stage, place):
+def test_a_wrong_hint_convicts_nobody(stage):
     """An accuser shows an honest transcript with a y that is negated, off the curve, zero or out of range."""
-    p = FIELD[stage.curve.name]
+    p, place = FIELD[stage.curve.name], 2
     honest = [stage.curve.y(element) for element in stage.elements(stage.transcript)]
     number = honest[place] if stage.curve.name == "bn254" else honest[place][0] << 256 | honest[place][1]
     for wrong in (p - number, number - 1, 0, number + p):
@@ -128,7 +127,7 @@ def test_a_wrong_hint_convicts_nobody(stage, place):
 def test_wrong_values_of_the_response_convict_nobody(stage):
     response, order = stage.response(stage.transcript), stage.group.order
     right = [sum(z * i**k for k, z in enumerate(response)) % order for i in range(stage.n + 1)]
-    for place in range(stage.n + 1):
+    for place in (0, stage.n):
         wrong = [*right]
         wrong[place] = (wrong[place] + 1) % order
         refused = stage.verify_dealing(stage.transcript, values=wrong)
@@ -166,7 +165,7 @@ def test_an_element_with_bad_bytes_is_shown_alone(stage, fault):
 @given(root=st.integers(0, 2**380))
 def test_a_good_element_is_never_shown_bad(stage, root):
     p, words = FIELD[stage.curve.name], stage.curve.words
-    for element in stage.elements(stage.transcript):
+    for element in stage.elements(stage.transcript)[::2]:
         x = int.from_bytes(element, "big") % (1 << (254 if stage.curve.name == "bn254" else 381))
         for claimed in (root % p, root_of_minus(stage.curve, x)):
             assert not verdict(stage.call("undecodable", "E,Y", element, words(claimed)))

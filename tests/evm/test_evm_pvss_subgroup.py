@@ -64,6 +64,6 @@ def test_a_starved_verification_convicts_nobody(stage):
     ys = [stage.curve.y(each) for each in stage.elements(stage.transcript)]
     arguments = stage.dealing_arguments(stage.transcript, ys)
     needed = stage.verify_dealing(stage.transcript, ys).gas_used
-    for gas in range(needed - 24_500, needed, 2_711):
+    for gas in range(needed - 24_500, needed, 4_099):
         receipt = stage.call("dealing", stage.DEALING, *arguments, gas=gas)
         assert not receipt.success or receipt.returned("bool"), gas

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from simdfl.crypto.groups.base import Group, Point
-from simdfl.crypto.hashing import xof
+from simdfl.crypto.hashing import digest, sha256
 
 Homomorphism: TypeAlias = Callable[[Sequence[int]], list[Point]]
 
@@ -54,9 +54,16 @@ class Statement:
     challenge_space: int = 1 << (8 * SHORT_CHALLENGE_BYTES)
 
     def challenge(self, announcements: Sequence[Point]) -> int:
-        """Return the challenge to these announcements."""
-        encoded = b"".join([self.group.encode(point) for point in announcements])
-        wide = xof(f"{self.tag}/challenge", self.group.suite, self.digest, encoded, size=48)
+        """Return the challenge to these announcements.
+
+        SHA-256 absorbs them one by one, so that a contract can follow with a precompile and 32 bytes of memory. A
+        256-bit hash modulo the order is not uniform, which matters to nonces and not to challenges: these must be
+        unforeseeable, and ``z = r + e x`` hides x for every e.
+        """
+        state = self.digest
+        for point in announcements:
+            state = sha256(state + self.group.encode(point))
+        wide = digest(f"{self.tag}/challenge", self.group.suite, state)
         return int.from_bytes(wide, "big") % self.challenge_space
 
     def nonces(self, seed: bytes, count: int) -> list[int]:

@@ -35,6 +35,7 @@ try:
     from ethereum.forks.osaka.transactions import FeeMarketTransaction, calculate_intrinsic_cost
     from ethereum.forks.osaka.utils.message import prepare_message
     from ethereum.forks.osaka.vm import interpreter
+    from ethereum.forks.osaka.vm import interpreter
     from ethereum.forks.osaka.vm.interpreter import MessageCallOutput, process_message_call
     from ethereum.forks.osaka.vm.precompiled_contracts.mapping import PRE_COMPILED_CONTRACTS
     from ethereum_types.bytes import Bytes, Bytes0, Bytes32
@@ -43,7 +44,7 @@ except ImportError:
     pytest.skip("needs the evm extra: pip install -e '.[evm]'", allow_module_level=True)
 
 interpreter.get_valid_jump_destinations = cache(interpreter.get_valid_jump_destinations)
-"""The specifications look for jump destinations in every call anew, most of their time; the code does not change."""
+"""The specifications look for jump destinations anew in every call, most of their time; code does not change."""
 
 GAS_CAP = 1 << 24
 BLOCK_GAS_LIMIT = 60_000_000
@@ -52,6 +53,9 @@ OWNER = b"\x01" * 20
 COINBASE = b"\xc0" * 20
 ETHER = 10**18
 ERROR_SELECTOR = keccak256(b"Error(string)")[:4]
+
+# A pure function of the code, asked for at every message: without a memo a quarter of all time.
+interpreter.get_valid_jump_destinations = cache(interpreter.get_valid_jump_destinations)
 
 
 @dataclass(frozen=True)
@@ -86,12 +90,14 @@ class Program:
 @cache
 def compile_vyper(path: Path, optimise: str = "gas") -> Program:
     """Compile a Vyper contract for the Osaka fork (``gas``, ``codesize`` or ``none``)."""
+    from vyper.compiler.input_bundle import FilesystemInputBundle
     from vyper.compiler.settings import OptimizationLevel, Settings
 
     options = Settings(evm_version="prague", optimize=OptimizationLevel.from_string(optimise))
     made = vyper.compile_code(
         path.read_text(encoding="utf-8"),
         contract_path=path,
+        input_bundle=FilesystemInputBundle([path.parent]),
         output_formats=["bytecode", "bytecode_runtime", "abi"],
         settings=options,
     )

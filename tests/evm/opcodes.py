@@ -51,3 +51,16 @@ def _name(event: Any) -> str:
     if isinstance(event, trace.OpStart):
         return str(event.op.name)
     return f"precompile {int.from_bytes(event.address, 'big')}"
+
+
+@contextmanager
+def highest_word() -> Iterator[list[int]]:
+    """Keep the size of the outermost call's memory, in words, in a list of one."""
+    highest = [0]
+
+    def see(evm: Any, event: Any) -> None:
+        if int(evm.message.depth) == 0:
+            highest[0] = max(highest[0], len(evm.memory) // 32)
+
+    with traced(see):
+        yield highest

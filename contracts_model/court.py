@@ -268,6 +268,8 @@ class Court(Contract):
             ctx.require(included, "the entry is not in the report")
             self._require_signed(ctx, peer, REPORT_TOPIC, step, root, signature)
             sums = [total + number for total, number in zip(sums, self._projections(ctx, part, leaf))]
+            self.work("projections read", self.terms.projections)
+        self.work("projections compared", self.terms.projections)
         bound = self.terms.tolerance * len(reporters)
         ctx.require(any(abs(total) > bound for total in sums), "the sum is within tolerance")
         self._open(ctx, Kind.AGGREGATION, step, part, None)
@@ -282,7 +284,9 @@ class Court(Contract):
             int.from_bytes(leaf[at : at + ENTRY_BYTES], "little", signed=True)
             for at in range(0, len(leaf), ENTRY_BYTES)
         ]
-        fits = len(leaf) == ENTRY_BYTES * (self.terms.projections + 2) and numbers[0] == part
+        has_length = len(leaf) == ENTRY_BYTES * (self.terms.projections + 2)
+        self.work("entries of the right length", has_length)
+        fits = has_length and numbers[0] == part
         ctx.require(fits, "not this part's entry")
         return numbers[1:-1]
 

@@ -231,6 +231,7 @@ class StepLedger(Contract):
         self.work("seats and targets drawn", hashes)
         self.work("peers that could validate", len(eligible))
         self.work("peers that could be validated", len(drawn.candidates))
+        self.work("steps with targets", len(drawn.candidates) > 0)
         for position, (validator, target) in enumerate(drawn.pairs):
             self.pairs[position] = (step << 64) | (validator << 32) | target
         self.state["pairs"] = len(drawn.pairs)

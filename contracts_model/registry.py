@@ -184,8 +184,9 @@ class Registry(Contract):
 
         Return them as a bit mask.
         """
-        mask = 0
-        for peer in members(self.sets.read("candidates")):
+        mask, candidates = 0, self.sets.read("candidates")
+        self.work("candidates to admit", candidates > 0)
+        for peer in members(candidates):
             if self.tenure[peer] >= self.terms.probation_steps:
                 self.work("admitted")
                 mask |= 1 << peer
@@ -207,6 +208,7 @@ class Registry(Contract):
     def seat(self, ctx: Context, dealt: int) -> int:
         """Make those admitted who dealt active, as their epoch begins; return them as a bit mask."""
         seated = self.sets.read("admitted") & self.sets.read("candidates") & dealt
+        self.work("peers to seat", seated > 0)
         for peer in members(seated):
             self.sets.discard("candidates", peer)
             self._activate(peer)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
-from contracts_model.gas import BLS_G1_MUL_GAS
+from simdfl.chain.prices import ProofPrices
 from simdfl.crypto.beacon import BeaconScheme, RandomBeacon
 from simdfl.crypto.hashing import keccak256, sha256
 from simdfl.crypto.merkle import verify_path
@@ -13,7 +12,7 @@ from simdfl.crypto.signatures import recover
 from simdfl.memo import Memo
 
 
-class ChainHost:
+class ChainHost(ProofPrices):
     """Implements :class:`contracts_model.host.Host` over :mod:`simdfl.crypto`.
 
     Parameters
@@ -23,7 +22,7 @@ class ChainHost:
     """
 
     def __init__(self, scheme: RandomBeacon) -> None:
-        self._scheme = scheme
+        super().__init__(scheme)
         self._keccak = Memo(1 << 10)
         self._neutral = scheme.group.encode(scheme.group.identity)
         self.verify_possession = scheme.verify_possession
@@ -80,27 +79,3 @@ class ChainHost:
     def verify_path(self, root: bytes, leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bool:
         """Check a Merkle opening."""
         return verify_path(root, leaf, index, size, tuple(path))
-
-    def possession_gas(self) -> int:
-        """Return the gas of checking a proof of possession."""
-        return 2 * BLS_G1_MUL_GAS
-
-    def opening_gas(self) -> int:
-        """Return the gas of checking an opened secret."""
-        return BLS_G1_MUL_GAS
-
-    def dealing_gas(self, receivers: int, threshold: int) -> int:
-        """Return the gas of verifying a dealing."""
-        return BLS_G1_MUL_GAS * math.ceil(self._scheme.verify_exponentiations(receivers, threshold))
-
-    def share_gas(self, receivers: int, threshold: int) -> int:
-        """Return the gas of verifying a decrypted share."""
-        return 4 * BLS_G1_MUL_GAS
-
-    def recovery_gas(self, receivers: int, threshold: int) -> int:
-        """Return the gas of recovering a secret."""
-        return 5 * threshold * BLS_G1_MUL_GAS
-
-    def output_gas(self, recovered: int) -> int:
-        """Return the gas of combining the secrets into an output."""
-        return BLS_G1_MUL_GAS * (1 + recovered)

@@ -74,8 +74,10 @@ def block_hash(block: dict[str, Any], parent: bytes) -> bytes:
     """Return the hash of a block on a parent."""
     numbers = [as_whole("header", block["number"]), as_whole("header", block["timestamp_s"])]
     numbers.append(as_wei("header", block["base_fee_wei"]))
-    if block["outside_gas"]:
+    if block["outside_gas"] or "leader" in block:
         numbers.append(as_whole("header", block["outside_gas"]))
+    if "leader" in block:
+        numbers.append(as_whole("header", block["leader"]))
     header = b"".join(number.to_bytes(16, "little") for number in numbers)
     return digest("simdfl/block", header, parent, *map(receipt_hash, block["transactions"]))
 
@@ -130,6 +132,7 @@ class ChainAudit:
         if not self._record["is_channel"]:
             in_time = self._times.accepts(timestamp_s) and in_time
         self._require("block rules", number == last + 1 and in_time, place, "out of order or out of time")
+        self._check_maker(place, block)
         fee = as_wei("base_fee_wei", block["base_fee_wei"])
         self._require("block rules", fee == self._base_fee_wei, place, "not the base fee that demand gives")
         gas_used = sum(
@@ -148,6 +151,18 @@ class ChainAudit:
         self._base_fee_wei = next_base_fee(self._base_fee_wei, gas_used, limit)
         self._last = (number, timestamp_s, own)
         self.facts.block_hashes.add(own)
+
+    def _check_maker(self, place: str, block: dict[str, Any]) -> None:
+        """Check who made a block, and the order that its builder gave it."""
+        is_led = self._times.leads(block.get("leader"))
+        self._require("block rules", is_led, place, "not by the leader who was elected for its slot")
+        calls = []
+        for r in block["transactions"]:
+            cap, tip = (as_wei(place, r[key]) for key in ("max_fee_wei", "priority_fee_wei"))
+            sender, nonce = as_bytes(place, r["sender"], 20), as_whole(place, r["nonce"])
+            calls.append((sender, nonce, min(tip, cap - self._base_fee_wei)))
+        in_order = self._times.is_in_order(calls)
+        self._require("block rules", in_order, place, "not in the order of the builder who bid most")
 
     def _check_transaction(self, r: dict[str, Any], number: int, position: int, timestamp_s: int) -> int:
         """Check one call and execute it; return the gas that it used."""

@@ -307,6 +307,10 @@ class Behaviour:
         """Return, as a block's proposer, whether to put one's own copy of a call before it."""
         return False
 
+    def puts_last(self, step: int, sender: int, function: str) -> bool:
+        """Return, as a block's proposer, whether to put a peer's call behind all others."""
+        return False
+
     def spam(self, turn: Turn) -> list[int]:
         """Return the calldata sizes, in bytes, of junk transactions to send."""
         return []

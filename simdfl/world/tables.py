@@ -12,6 +12,7 @@ from simdfl.trace import trace_line
 from simdfl.world.assurance import assurance_rows
 from simdfl.world.costs import blob_figures, time_split
 from simdfl.world.result import Row, RunResult
+from simdfl.world.sequencing import sequencer_figures
 from topologies.measures import measure
 
 if TYPE_CHECKING:
@@ -163,6 +164,7 @@ def summarise(world: World, steps: list[Row]) -> dict[str, Any]:
         "reorganisations": len(chain.reorganised) if chain else 0,
         "stale_blocks": chain.stale if chain else 0,
         **blob_figures(world),
+        **sequencer_figures(world),
         "engine": vars(world.training.engine.stats),
         "transmissions": world.network.transport.transmissions,
         "distinct_models": max((row["distinct_models"] for row in steps), default=0),

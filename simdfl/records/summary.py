@@ -59,6 +59,8 @@ def print_summary(console: Console, scenario: Scenario, results: dict[str, RunRe
         console.print(blob_sentence(main), soft_wrap=True)
     if any("bad_slots" in result.summary for result in results.values()):
         console.print(sequencer_sentence(results), soft_wrap=True)
+    if any(row["where"] == "chain" for row in main.accounts):
+        console.print(accounts_sentence(main), soft_wrap=True)
     for sentence in assurance_sentences(main):
         console.print(sentence, soft_wrap=True)
     for notice in main.summary["notices"]:
@@ -240,6 +242,19 @@ def overhead_sentence(results: dict[str, RunResult]) -> str:
         f"{added / twin['gradient_bytes']:.1f} times the gradient bytes in control, beacon and chain traffic, "
         f"{validation_share(calm[0]):.0%} of the gradient computations, {ours['gas']:,.0f} gas a step."
     )
+
+
+def accounts_sentence(main: RunResult) -> str:
+    """Return what honest and Byzantine peers earned and lost, fees included."""
+    rows = [row for row in main.accounts if row["where"] == "chain"]
+    parts = []
+    for name, side in (("honest", False), ("Byzantine", True)):
+        nets = [int(row["net_wei"]) for row in rows if row["byzantine"] == side]
+        if nets:
+            least, mean, most = (format_wei(wei) for wei in (min(nets), sum(nets) // len(nets), max(nets)))
+            parts.append(f"{name} peers {mean} each ({least} to {most})")
+    burned, shares = (format_wei(sum(int(row[f"{key}_wei"]) for row in rows)) for key in ("burned", "reporter"))
+    return f"Earned, after fees: {'; '.join(parts)}. Burned {burned}, paid to reporters {shares}."
 
 
 def assurance_sentences(main: RunResult) -> list[str]:

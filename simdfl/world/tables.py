@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from contracts_model.registry import Standing
 from simdfl.network import Traffic
 from simdfl.trace import trace_line
+from simdfl.world.accounts import account_rows
 from simdfl.world.assurance import assurance_rows
 from simdfl.world.costs import blob_figures, time_split
 from simdfl.world.result import Row, RunResult
@@ -53,6 +54,7 @@ def collect_result(world: World, outcome: str) -> RunResult:
         calls=call_rows(world),
         traffic=traffic_rows(world),
         assurance=assurance_rows(world),
+        accounts=account_rows(world),
         topology=topology_rows(world),
         summary=summarise(world, steps),
         params=final.params,

@@ -11,6 +11,7 @@ import jaxlib
 import numpy as np
 
 from contracts_model import Job, Terms, Withheld, threshold_for
+from contracts_model.incentives import derive_deposit, detection_probability
 from contracts_model.terms import tolerated_for
 from simdfl import __version__
 from simdfl.canonical import canonical_json
@@ -25,7 +26,7 @@ from simdfl.protocols.parts import ClipSettings
 from simdfl.protocols.training import Training
 from simdfl.scenario import Scenario
 from simdfl.units import ETHER
-from simdfl.world.assurance import assumed_liars, derive_deposit, detection_probability
+from simdfl.world.assurance import assumed_liars
 
 if TYPE_CHECKING:
     from simdfl.world.build import World

@@ -1,19 +1,14 @@
-"""Whether the deposits of scenarios make lying a loss: ``python -m simdfl.study.incentives scenarios/*.yaml``.
+"""Whether the deposits of scenarios make lying a loss, by the formulas of :mod:`contracts_model.incentives`.
 
-A row a scenario, by the formulas of :mod:`contracts_model.incentives`; nothing is run. The price of a gradient is
-the user's to name.
+A row a scenario; nothing is run. The price of a gradient is the user's to name.
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from contracts_model.incentives import Stakes, looking_pays_from
-from simdfl.errors import UserError
-from simdfl.run import EXIT_USER, Parser
 from simdfl.scenario import Scenario, load
 from simdfl.units import ETHER, format_wei
 from simdfl.world.assurance import assumed_liars
@@ -82,35 +77,11 @@ def row(name: str, stakes: Stakes) -> tuple[str, ...]:
     )
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """Return the command line's parser."""
-    parser = Parser(
-        prog="python -m simdfl.study.incentives",
-        description="Compare what a wrong gradient earns with the deposit it risks, scenario by scenario.",
-    )
-    parser.add_argument("scenario", nargs="+", type=Path, help="scenario files (YAML)")
-    parser.add_argument("--compute-wei", type=int, default=MINUTE_WEI, help="price of one gradient, wei")
-    return parser
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Print the table; return the exit status."""
-    arguments = make_parser().parse_args(argv)
-    try:
-        if arguments.compute_wei < 0:
-            raise UserError(f"--compute-wei: got {arguments.compute_wei}; allowed is 0 or more")
-        rows = [(name, stakes) for name, stakes in verified_stakes(arguments.scenario, arguments.compute_wei)]
-    except UserError as error:
-        print(f"simdfl: {error}", file=sys.stderr)
-        return EXIT_USER
-    print("| " + " | ".join(HEADINGS) + " |\n|" + " --- |" * len(HEADINGS))
-    for name, stakes in rows:
-        print("| " + " | ".join(row(name, stakes)) + " |")
+def table(rows: Sequence[tuple[str, Stakes]]) -> str:
+    """Return the table in Markdown, and from how many lies on looking pays for itself."""
+    lines = [HEADINGS, ("---",) * len(HEADINGS), *[row(name, stakes) for name, stakes in rows]]
+    text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     shares = [looking_pays_from(s.compute_wei, s.deposit_wei, s.reporter_percent) for _, s in rows]
-    if shares:
-        print(f"\nThe reporter's share pays for looking from {float(max(shares)):.2%} of wrong gradients on.")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    if not shares:
+        return text
+    return f"{text}\n\nThe reporter's share pays for looking from {float(max(shares)):.2%} of wrong gradients on."

@@ -24,7 +24,8 @@ from contracts_model.incentives import (
     looking_pays_from,
     step_value,
 )
-from simdfl.study.incentives import main, stakes_of, verified_stakes
+from simdfl.incentives import main
+from simdfl.study.incentives import stakes_of, verified_stakes
 from simdfl.units import ETHER
 
 SHIPPED = sorted((Path(__file__).parents[2] / "scenarios").glob("*.yaml"))

@@ -18,7 +18,8 @@ class PeerAccount:
     """One peer's sums, all at least 0.
 
     ``deposit_in_wei`` paid in and ``deposit_out_wei`` got back; ``slashed_wei`` taken of it, of which
-    ``burned_wei`` was destroyed and the rest is somebody's ``reporter_wei``. ``reward_wei`` for steps worked.
+    ``burned_wei`` was destroyed and the rest is somebody's ``reporter_wei``. ``reward_wei`` for steps worked,
+    ``contribution_wei`` for what updates added.
     ``gas_fee_wei`` and ``data_fee_wei`` paid for calls, ``funded_wei`` put into the pot.
     """
 
@@ -28,6 +29,7 @@ class PeerAccount:
     reporter_wei: int = 0
     slashed_wei: int = 0
     burned_wei: int = 0
+    contribution_wei: int = 0
     gas_fee_wei: int = 0
     data_fee_wei: int = 0
     funded_wei: int = 0
@@ -40,7 +42,7 @@ class PeerAccount:
     @property
     def paid_wei(self) -> int:
         """What its balance has grown by, negative if it shrank."""
-        got = self.deposit_out_wei + self.reward_wei + self.reporter_wei
+        got = self.deposit_out_wei + self.reward_wei + self.reporter_wei + self.contribution_wei
         return got - self.deposit_in_wei - self.gas_fee_wei - self.data_fee_wei - self.funded_wei
 
     @property
@@ -104,6 +106,8 @@ class Accounts:
                 self.peers[caller].funded_wei += event.fields["amount"]
             elif event.name == "Withdrawn":
                 self._withdraw(self.peers[event.fields["peer"]], event)
+            elif event.name == "Contributed":
+                self.peers[event.fields["peer"]].contribution_wei += event.fields["amount"]
             elif event.name == "Banned":
                 self._slash(event.fields["peer"], event.fields["slashed"], event.fields["reporter"])
             elif event.name == "Challenged":

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from contracts_model.runtime import Context, Contract, Wallets, payable
+from contracts_model.runtime import Context, Contract, Revert, Wallets, payable
 from contracts_model.storage import Slots
 
 VAULT = b"simdfl-treasury-vlt!"
@@ -71,6 +71,15 @@ class Treasury(Contract):
         if amount:
             self.wallets.move(VAULT, account, amount)
         return int(amount)
+
+    def pay_from_pot(self, account: bytes, amount_wei: int) -> None:
+        """Pay a reward out of the pot; reverts if it holds less."""
+        self.enter()
+        if self.totals["pot"] < amount_wei:
+            raise Revert("the pot is short")
+        self.totals["pot"] -= amount_wei
+        self.totals["rewarded"] += amount_wei
+        self.wallets.move(VAULT, account, amount_wei)
 
     def pay_settled(self, peer: int, account: bytes, amount_wei: int) -> int:
         """Close the books of `peer` at an amount settled elsewhere; what it lost is burned.

@@ -319,6 +319,10 @@ class Behaviour:
         """Return the anchor (block hash, bans, payouts) to sign and post for an epoch, given the right one."""
         return content
 
+    def values_contributions(self, round: int, amounts: list[int]) -> list[int]:
+        """Return the amounts in wei, one a member, to vote for in a round of contributions."""
+        return amounts
+
     # ---- beacon
 
     def deals_late(self, epoch: int) -> bool:

@@ -216,6 +216,7 @@ def accounts_sheet(folder: RunFolder) -> Sheet:
         "deposit_in",
         "deposit_out",
         "reward",
+        "contribution",
         "reporter",
         "slashed",
         "burned",
@@ -231,7 +232,7 @@ def accounts_sheet(folder: RunFolder) -> Sheet:
         return Sheet("accounts", "Who earned and lost what", ("peer",), [], (True,), "No money was at stake.")
     headings = ("peer", "role", "standing", *[key.replace("_", " ") for key in columns])
     note = "Reporter: shares of others' deposits for proving their offences. Net counts deposits still held."
-    return Sheet("accounts", "Who earned and lost what", headings, rows, (True, False, False, *[True] * 9), note)
+    return Sheet("accounts", "Who earned and lost what", headings, rows, (True, False, False, *[True] * 10), note)
 
 
 def provenance_sheet(folder: RunFolder) -> Sheet:

@@ -1,4 +1,4 @@
-"""A deployed job: the five contracts of the verified protocol."""
+"""A deployed job: the five contracts of the verified protocol, and a sixth where contributions are rewarded."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from contracts_model.deployment import Call, Deployment, Outcome
 from contracts_model.gas import Meter
 from contracts_model.ledger import StepLedger
 from contracts_model.registry import Registry
+from contracts_model.rewards import Rewards
 from contracts_model.runtime import Contract
 
 __all__ = ["Call", "Job", "Outcome"]
@@ -34,4 +35,8 @@ class Job(Deployment):
         beacon.driver = ledger
         registry.driver = ledger
         ledger.court = court
-        return registry, beacon, ledger, court
+        contracts = (registry, beacon, ledger, court)
+        if not self.terms.contribution_percent:
+            return contracts
+        self.rewards = Rewards("rewards", self.machine, self.terms, registry, ledger, self.treasury)
+        return (*contracts, self.rewards)

@@ -94,6 +94,11 @@ class StepLedger(Contract):
         """Return the number of steps opened so far: 0 during setup, step + 1 afterwards."""
         return int(self.state["round"])
 
+    @linked
+    def opened(self) -> int:
+        """Return the number of steps opened so far, to another contract."""
+        return self.round()
+
     def mask(self, name: str) -> int:
         """Return one of this step's sets: roster, validators, committed, aggregated, dropped, void."""
         return self.sets.read(name)

@@ -51,7 +51,8 @@ class Terms:
     a gradient must be shown to be judged, by its maker, who can refuse. ``probation_steps`` gradients are
     checked and not used before somebody who joins late takes part (0: nobody joins late). ``assumed_byzantine``
     is how many liars the job was set up against; it ends when they could be a majority (None: it does not watch
-    that).
+    that). ``contribution_percent`` of the rewards for steps are paid beside them for contributions, in rounds of
+    ``contribution_every`` steps (0: none are).
     """
 
     job_digest: bytes
@@ -83,6 +84,18 @@ class Terms:
     founders: int | None = None
     shows: bool = False
     assumed_byzantine: int | None = None
+    contribution_percent: int = 0
+    contribution_every: int = 0
+
+    @property
+    def contribution_rounds(self) -> int:
+        """How many rounds of contributions are paid; steps after the last one earn none."""
+        return self.steps // self.contribution_every if self.contribution_every else 0
+
+    @property
+    def contribution_wei(self) -> int:
+        """What one round pays for contributions at most, wei."""
+        return self.reward_wei * self.n_peers * self.contribution_every * self.contribution_percent // 100
 
     @property
     def n_founders(self) -> int:
@@ -126,6 +139,8 @@ class Terms:
             (not 1 <= self.threshold_percent <= 100, "threshold_percent must lie in 1..100"),
             (not 0 <= self.tolerated_percent < 50, "tolerated_percent must lie in 0..49"),
             (self.jury_size < 0 or self.probation_steps < 0, "jury_size and probation_steps must be at least 0"),
+            (not 0 <= self.contribution_percent <= 1000, "contribution_percent must lie in 0..1000"),
+            (not 0 <= self.contribution_every <= self.steps, "contribution_every must lie in 0..steps"),
             (not 0 <= self.canary_permille <= 1000, "canary_permille must lie in 0..1000"),
             (not self.minimum_peers <= self.n_founders <= self.n_peers, "founders: minimum_peers..n_peers"),
         ]

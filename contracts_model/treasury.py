@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from contracts_model.runtime import BURN, Context, Contract, Wallets, linked, payable
+from contracts_model.runtime import BURN, Context, Contract, Revert, Wallets, linked, payable
 from contracts_model.storage import Slots
 
 VAULT = b"simdfl-treasury-vlt!"
@@ -77,6 +77,15 @@ class Treasury(Contract):
         if amount:
             self.wallets.send(VAULT, account, amount)
         return int(amount)
+
+    @linked
+    def pay_from_pot(self, account: bytes, amount_wei: int) -> None:
+        """Pay a reward out of the pot; reverts if it holds less."""
+        if self.totals["pot"] < amount_wei:
+            raise Revert("the pot is short")
+        self.totals["pot"] -= amount_wei
+        self.totals["rewarded"] += amount_wei
+        self.wallets.send(VAULT, account, amount_wei)
 
     @linked
     def pay_settled(self, peer: int, account: bytes, amount_wei: int) -> int:

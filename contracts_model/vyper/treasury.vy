@@ -8,6 +8,7 @@ event Funded:
 
 REGISTRY: immutable(address)
 LEDGER: immutable(address)
+REWARDS: immutable(address)
 
 deposits: public(HashMap[uint256, uint256])
 pot: public(uint256)
@@ -16,10 +17,11 @@ rewarded: public(uint256)
 
 
 @deploy
-def __init__(registry: address, ledger: address):
-    """The contracts that may book; the same one twice where one does both."""
+def __init__(registry: address, ledger: address, rewards: address):
+    """The contracts that may book; one may be named more than once."""
     REGISTRY = registry
     LEDGER = ledger
+    REWARDS = rewards
 
 
 @external
@@ -75,6 +77,16 @@ def pay_out(peer: uint256, account: address, reward_due: uint256) -> uint256:
     if amount != 0:
         send(account, amount)
     return amount
+
+
+@external
+def pay_from_pot(account: address, amount: uint256):
+    """Pay a reward out of the pot; reverts if it holds less."""
+    assert msg.sender == REWARDS
+    assert self.pot >= amount, "the pot is short"
+    self.pot -= amount
+    self.rewarded += amount
+    send(account, amount)
 
 
 @external

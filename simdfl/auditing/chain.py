@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from contracts_model.abi import AbiError
+from contracts_model.accounts import Accounts
 from contracts_model.deployment import Deployment, Outcome
 from contracts_model.runtime import Event, Revert
 from contracts_model.snapshot import state_digest
@@ -74,8 +75,10 @@ def block_hash(block: dict[str, Any], parent: bytes) -> bytes:
     """Return the hash of a block on a parent."""
     numbers = [as_whole("header", block["number"]), as_whole("header", block["timestamp_s"])]
     numbers.append(as_wei("header", block["base_fee_wei"]))
-    if block["outside_gas"]:
+    if block["outside_gas"] or "leader" in block:
         numbers.append(as_whole("header", block["outside_gas"]))
+    if "leader" in block:
+        numbers.append(as_whole("header", block["leader"]))
     header = b"".join(number.to_bytes(16, "little") for number in numbers)
     return digest("simdfl/block", header, parent, *map(receipt_hash, block["transactions"]))
 
@@ -95,11 +98,12 @@ class ChainAudit:
 
     def __init__(self, published: Published, name: str, findings: Findings) -> None:
         self._published = published
-        self._name = name
+        self.name = name
         self._findings = findings
         self._record: dict[str, Any] = published.deployment["chains"][name]
         self.job: Deployment = published.deploy(name)
         self.facts = Facts()
+        self.accounts = Accounts(published.terms)
         self.chain_id = digest("simdfl/chain", name.encode(), published.job_digest)
         self._nonces: dict[bytes, int] = defaultdict(int)
         self._base_fee_wei = as_wei("base_fee_wei", self._record["base_fee_wei"])
@@ -110,7 +114,7 @@ class ChainAudit:
 
     def run(self, tick: Tick) -> Facts:
         """Read and execute all blocks; return what the contracts decided."""
-        for block in self._published.blocks(self._name):
+        for block in self._published.blocks(self.name):
             self._check_block(block)
             tick(self.facts.step)
         self._check_end()
@@ -122,7 +126,7 @@ class ChainAudit:
     def _check_block(self, block: dict[str, Any]) -> None:
         number, timestamp_s = (as_whole("block", block[key]) for key in ("number", "timestamp_s"))
         last, last_s, parent = self._last
-        place = f"{self._name} block {number}"
+        place = f"{self.name} block {number}"
         own = block_hash(block, parent)
         is_bound = block["parent"] == parent.hex() and block["hash"] == own.hex()
         self._require("block hashes", is_bound, place, "the hash does not bind header, receipts and parent")
@@ -130,6 +134,7 @@ class ChainAudit:
         if not self._record["is_channel"]:
             in_time = self._times.accepts(timestamp_s) and in_time
         self._require("block rules", number == last + 1 and in_time, place, "out of order or out of time")
+        self._check_maker(place, block)
         fee = as_wei("base_fee_wei", block["base_fee_wei"])
         self._require("block rules", fee == self._base_fee_wei, place, "not the base fee that demand gives")
         gas_used = sum(
@@ -149,9 +154,21 @@ class ChainAudit:
         self._last = (number, timestamp_s, own)
         self.facts.block_hashes.add(own)
 
+    def _check_maker(self, place: str, block: dict[str, Any]) -> None:
+        """Check who made a block, and the order that its builder gave it."""
+        is_led = self._times.leads(block.get("leader"))
+        self._require("block rules", is_led, place, "not by the leader who was elected for its slot")
+        calls = []
+        for r in block["transactions"]:
+            cap, tip = (as_wei(place, r[key]) for key in ("max_fee_wei", "priority_fee_wei"))
+            sender, nonce = as_bytes(place, r["sender"], 20), as_whole(place, r["nonce"])
+            calls.append((sender, nonce, min(tip, cap - self._base_fee_wei)))
+        in_order = self._times.is_in_order(calls)
+        self._require("block rules", in_order, place, "not in the order of the builder who bid most")
+
     def _check_transaction(self, r: dict[str, Any], number: int, position: int, timestamp_s: int) -> int:
         """Check one call and execute it; return the gas that it used."""
-        place = f"{self._name} block {number}, call {position} ({r['contract']}.{r['function']})"
+        place = f"{self.name} block {number}, call {position} ({r['contract']}.{r['function']})"
         sender = as_bytes(place, r["sender"], 20)
         body = self._body(place, r)
         signed = recover(digest("simdfl/transaction", self.chain_id, body), as_bytes(place, r["signature"]))
@@ -173,6 +190,8 @@ class ChainAudit:
             "another fee than gas and prices give",
         )
         self._pay(place, sender, outcome.gas_used, tip_wei, data_wei)
+        gas_fee_wei = outcome.gas_used * (self._base_fee_wei + tip_wei)
+        self.accounts.record(sender, as_wei(place, r["value_wei"]), gas_fee_wei, data_wei, outcome.events)
         return outcome.gas_used
 
     def _body(self, place: str, r: dict[str, Any]) -> bytes:
@@ -220,7 +239,7 @@ class ChainAudit:
             self._require("balances", False, place, "its sender cannot pay the fee")
 
     def _check_end(self) -> None:
-        place = f"{self._name}, after block {self._last[0]}"
+        place = f"{self.name}, after block {self._last[0]}"
         objection = self._times.objection()
         self._require("block rules", not objection, place, objection)
         try:
@@ -228,9 +247,12 @@ class ChainAudit:
             self._require("balances", True, place, "")
         except AssertionError as error:
             self._require("balances", False, place, str(error))
+        for peer, (member, account) in enumerate(zip(self.job.terms.members, self.accounts.peers)):
+            own = self.job.wallets.of(member) == self.job.balances.get(member, 0) + account.paid_wei
+            self._require("balances", own, place, f"the books of peer {peer} do not give its balance")
         same = state_digest(self.job).hex() == self._record["final_state"]
         self._require("contract state", same, place, "slots and balances differ from the published digest")
-        head = self._published.index["heads"].get("chain" if self._name == "chain" else "base_chain")
+        head = self._published.index["heads"].get("chain" if self.name == "chain" else "base_chain")
         self._require("block hashes", head == self._last[2].hex(), place, "not the head that the index names")
 
 

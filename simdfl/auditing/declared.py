@@ -50,6 +50,8 @@ def declared_terms(configuration: dict[str, Any], n_parameters: int, n_peers: in
         "shows": protocol["arithmetic"]["name"] == "tolerant" or is_private,
         "tolerance": sum_tolerance(protocol, -(-2 * n_parameters // n_peers)),
     }
+    contribution = contracts.get("contribution") or {"percent": 0, "every": 0}
+    terms |= {f"contribution_{name}": contribution[name] for name in ("percent", "every")}
     if protocol["name"] == "btard":
         terms["deposit_wei"] = 0
     elif contracts["cheating_gain_wei"] is None:

@@ -6,7 +6,7 @@ import math
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,7 @@ class Outcome:
     published: Published | None = None
     sample: dict[str, Any] = field(default_factory=dict)
     removed: list[tuple[int, int, str, str]] = field(default_factory=list)
+    accounts: list[dict[str, Any]] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -170,6 +171,7 @@ class _Inspection:
         if not isinstance(main.job, Job):
             raise Unusable("deployment.json: the main chain does not hold the job's contracts")
         self._note_removed(facts)
+        self._note_accounts(main)
         self._check_anchors(facts)
         coin = self._rng.stream("audit-dealings")
         beacon = BeaconAudit(
@@ -196,11 +198,21 @@ class _Inspection:
         if facts.aborted:
             self._findings.notes.append(f"The job was given up: {facts.aborted}.")
 
+    def _note_accounts(self, chain: ChainAudit) -> None:
+        """Keep who earned and lost what on a chain, as the auditor's own execution has it; wei as text."""
+        is_channel = self._published.deployment["chains"][chain.name]["is_channel"]
+        for peer, account in enumerate(chain.accounts.peers):
+            amounts = asdict(account) | {"held_wei": account.held_wei, "net_wei": account.net_wei}
+            row = {"where": "channel" if is_channel else "chain", "peer": peer}
+            self._outcome.accounts.append(row | {key: str(wei) for key, wei in amounts.items()})
+
     def _check_anchors(self, facts: Facts) -> None:
         """Execute the base chain, if there is one; its last anchor of each epoch is a block of the channel."""
         if "base" not in self._published.deployment["chains"]:
             return
-        base = ChainAudit(self._published, "base", self._findings).run(lambda step: None)
+        chain = ChainAudit(self._published, "base", self._findings)
+        base = chain.run(lambda step: None)
+        self._note_accounts(chain)
         for epoch, root in base.anchored.items():
             holds = root in facts.block_hashes
             step = (epoch + 1) * self._published.terms.epoch_outputs

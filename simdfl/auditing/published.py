@@ -45,6 +45,8 @@ BLOCK_FIELDS = (
     "outside_gas",
     "transactions",
 )
+LED_BLOCK_FIELDS = (*BLOCK_FIELDS, "leader")
+"""Of a chain whose block source elects leaders."""
 RECEIPT_FIELDS = (
     *("block", "position", "sender", "contract", "function", "calldata", "value_wei", "nonce", "gas_limit"),
     *("max_fee_wei", "priority_fee_wei", "signature", "gas_used", "fee_wei", "reason", "events"),
@@ -138,9 +140,10 @@ class Published:
 
     def blocks(self, name: str) -> Iterator[dict[str, Any]]:
         """Yield a chain's blocks."""
+        is_led = self.deployment["chains"][name]["source"]["name"] == "shared_sequencer"
         for number, block in enumerate(read_lines(self.folder, FILES[name]), 1):
             place = f"{FILES[name]}, line {number}"
-            require_fields(place, block, BLOCK_FIELDS)
+            require_fields(place, block, LED_BLOCK_FIELDS if is_led else BLOCK_FIELDS)
             if not isinstance(block["transactions"], list):
                 raise Unusable(f"{place}: transactions are no list")
             for receipt in block["transactions"]:

@@ -52,6 +52,7 @@ def as_record(outcome: Outcome) -> dict[str, Any]:
         "not_made": [name for name in CHECKS if name not in findings.checks],
         "notes": findings.notes,
         "removed": [dict(zip(("peer", "step", "how", "reason"), row)) for row in outcome.removed],
+        "accounts": outcome.accounts,
         "sample": outcome.sample,
         "not_assured": [vars(gap) for gap in outcome.gaps],
         "seconds": {key: round(value, 3) for key, value in outcome.seconds.items()},

@@ -8,13 +8,16 @@ withheld. Abandoned branches are not published; the rules hold for the blocks th
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from scipy.special import bdtr, gammainc, gammaincc
 
 from simdfl.auditing.findings import Unusable
+from simdfl.auditing.sequencer import DEFAULTS as LANE
+from simdfl.auditing.sequencer import Lane, is_lane
 from simdfl.canonical import canonical_json
 from simdfl.crypto.hashing import digest
 
@@ -29,6 +32,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "recorded": {"gaps_us": []},
     "bft": {"validators": 16, "latency_ms": 50.0, "spread": 0.5, "silent": 0.0, "timeout_s": 3.0},
     "rollup": {"acts_on": "soft", "batch_s": 120.0, "l1_finality_s": 768.0, "l1_fee_wei_per_byte": 10**9},
+    "shared_sequencer": LANE,
 }
 """Sources with their parameters, and the values of those that a manifest does not name."""
 PROFILES: dict[str, dict[str, Any]] = {
@@ -70,6 +74,14 @@ class TimeRule:
     def objection(self) -> str:
         """Return what is unlikely about all blocks together, or an empty text."""
         return ""
+
+    def leads(self, leader: int | None) -> bool:
+        """Return whether the last block may name this leader: where none is elected, none."""
+        return leader is None
+
+    def is_in_order(self, calls: Sequence[tuple[bytes, int, int]]) -> bool:
+        """Return whether the last block's calls (sender, nonce, tip) may stand in this order."""
+        return True
 
 
 class MissedSlots(TimeRule):
@@ -139,6 +151,26 @@ class VotedBlocks(TimeRule):
         return ""
 
 
+class LedSlots(TimeRule):
+    """Slots of elected leaders: each block in the next one that is not left empty, in its order."""
+
+    @cached_property
+    def _lane(self) -> Lane:
+        return Lane(self.params)
+
+    def _accepts(self, timestamp_s: int) -> bool:
+        self.slot = self._lane.next_slot(self.slot)
+        return abs(timestamp_s - self.slot * self.block_time_s) <= 1
+
+    def leads(self, leader: int | None) -> bool:
+        """Return whether this leader holds the block's slot."""
+        return leader == self._lane.leader(self.slot)
+
+    def is_in_order(self, calls: Sequence[tuple[bytes, int, int]]) -> bool:
+        """Return whether the block is ordered as the winning builder does."""
+        return self._lane.is_in_order(self.slot, calls)
+
+
 def is_number(value: Any, low: float, high: float) -> bool:
     """Return whether a value is a real number within bounds, written as one."""
     return type(value) is float and low <= value <= high
@@ -167,6 +199,7 @@ CHECKS: dict[str, Callable[[dict[str, Any], float], bool]] = {
     ),
     "bft": _can_vote,
     "rollup": _can_batch,
+    "shared_sequencer": lambda p, block_s: is_lane(p),
 }
 
 
@@ -175,6 +208,7 @@ RULES: dict[str, type[TimeRule]] = {
     "recorded": RecordedGaps,
     "bft": VotedBlocks,
     "rollup": TimeRule,
+    "shared_sequencer": LedSlots,
 }
 
 

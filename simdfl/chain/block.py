@@ -18,7 +18,7 @@ class Block:
 
     ``gas_used`` is all of its gas, of which ``outside_gas`` went to others than the job. ``forks`` is no part of
     the block, but what a subscription tells beside it: the numbers of the blocks to which peers had to go back
-    before this one, in order.
+    before this one, in order. ``leader`` held the block's slot, where leaders are elected.
     """
 
     number: int
@@ -31,6 +31,7 @@ class Block:
     events: tuple[Event, ...]
     outside_gas: int = 0
     forks: tuple[int, ...] = ()
+    leader: int | None = None
 
 
 @dataclass(frozen=True)
@@ -74,12 +75,17 @@ def block_hash(
     base_fee_wei: int,
     receipts: Sequence[Receipt],
     outside_gas: int = 0,
+    leader: int | None = None,
 ) -> bytes:
     """Return the hash that chains a block: over its header, transactions and outcomes.
 
-    Gas of others is a fourth number of the header where there is any.
+    Gas of others is a fourth number of the header where there is any; the leader a fifth, and then that always.
     """
-    values = (number, timestamp_s, base_fee_wei, *[outside_gas] * (outside_gas > 0))
+    values = [number, timestamp_s, base_fee_wei]
+    if outside_gas or leader is not None:
+        values.append(outside_gas)
+    if leader is not None:
+        values.append(leader)
     header = b"".join(value.to_bytes(16, "little") for value in values)
     pieces = [
         digest(

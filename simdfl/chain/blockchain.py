@@ -19,6 +19,7 @@ from simdfl.chain.demand import make_demand
 from simdfl.chain.execution import Execution
 from simdfl.chain.forks import KEPT, Header, Tree
 from simdfl.chain.history import ChainHistory
+from simdfl.chain.mempool import Precedence, by_tip
 from simdfl.chain.profiles import ChainProfile
 from simdfl.chain.proposer import ProposerPolicy
 from simdfl.chain.sources import Found
@@ -91,6 +92,7 @@ class Blockchain(Actor):
         self._forks: tuple[int, ...] = ()
         self._told: tuple[int, ...] = ()
         self.barriers_s: list[tuple[float, float, int]] = []
+        self.waits_s: list[tuple[bytes, float]] = []
         self._arrived_s: dict[bytes, float] = {}
         self.history = ChainHistory()
         self.on_block: list[Callable[[Block], None]] = []
@@ -200,7 +202,8 @@ class Blockchain(Actor):
         self._propose(header)
         self._let_expire()
         arrivals = self.mempool.arrivals if header is self.tree.head else header.arrivals
-        receipts = self.execution.execute(number, header.at_s, arrivals, self._includes)
+        receipts = self.execution.execute(number, header.at_s, arrivals, self._includes, self._precedence(header))
+        leader = header.maker if self.profile.timing.elects else None
         self._note_barriers(receipts)
         events: tuple[Event, ...] = tuple(event for receipt in receipts for event in receipt.events)
         own_gas, outside_gas = sum(receipt.gas_used for receipt in receipts), self.execution.outside_gas
@@ -209,13 +212,14 @@ class Blockchain(Actor):
             number,
             timestamp_s,
             parent,
-            block_hash(number, timestamp_s, parent, base_fee_wei, receipts, outside_gas),
+            block_hash(number, timestamp_s, parent, base_fee_wei, receipts, outside_gas, leader),
             base_fee_wei,
             own_gas + outside_gas,
             tuple(receipts),
             events,
             outside_gas,
             self._forks,
+            leader,
         )
         self.blocks.append(block)
         self._times_s.append(header.at_s)
@@ -235,11 +239,16 @@ class Blockchain(Actor):
         self.expired += self.mempool.drop(lambda t: self._arrived_s.get(t.signature, self.env.now) < earliest_s)
 
     def _note_barriers(self, receipts: Sequence[Receipt]) -> None:
-        """Note how long every call that ended a phase of a step waited here until peers may act on it."""
+        """Note how long every call that ended a phase of a step waited here until peers may act on it.
+
+        Behind elected leaders, also how long every call waited for its block.
+        """
         depth_s = self.profile.finality_blocks * self.profile.block_time_s
         depth_s += self.profile.timing.settled_at(self.env.now) - self.env.now
         for receipt in receipts:
             arrived_s = self._arrived_s.get(receipt.signature, self.env.now)
+            if self.profile.timing.elects:
+                self.waits_s.append((receipt.sender, self.env.now - arrived_s))
             if not self.execution.keeps:
                 self._arrived_s.pop(receipt.signature, None)
             if any(event.name in BARRIERS for event in receipt.events):
@@ -252,7 +261,7 @@ class Blockchain(Actor):
         """
         if self.proposers is None:
             return
-        self._proposer = self.proposers.draw(self.chain_id, header.number, header.sibling)
+        self._proposer = self.proposers.draw(self.chain_id, header)
         if header is not self.tree.head:
             return
         for copy in self.proposers.copies(self._proposer, self.mempool.pending()):
@@ -261,6 +270,12 @@ class Blockchain(Actor):
     def _includes(self, transaction: Transaction) -> bool:
         """Return whether the proposer of this block includes a transaction that could be."""
         return self.proposers is None or self.proposers.includes(self._proposer, transaction)
+
+    def _precedence(self, header: Header) -> Precedence:
+        """Return how the proposer of this block orders it."""
+        if self.proposers is None:
+            return by_tip
+        return self.proposers.precedence(self._proposer, header.at_s)
 
     def _settled(self) -> int:
         """Return how many blocks the source lets peers act on, the finality depth aside."""

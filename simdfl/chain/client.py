@@ -41,6 +41,8 @@ WAKING_EVENTS = {
     "Anchored": (None, "epoch"),
     "Challenged": ("peer", "epoch"),
     "Aborted": (None, None),
+    "ContributionAgreed": (None, "round"),
+    "ContributionPaid": (None, "round"),
 }
 """Events that actors wait for; the fields that serve as inbox sender and step."""
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from contracts_model.deployment import Deployment
 from simdfl.chain.demand import Demand, Waiting
 from simdfl.chain.fees import next_base_fee_wei
-from simdfl.chain.mempool import Entry, Mempool
+from simdfl.chain.mempool import Entry, Mempool, Precedence, by_tip
 from simdfl.chain.profiles import ChainProfile
 from simdfl.chain.transaction import Receipt, Transaction
 
@@ -63,11 +63,17 @@ class Execution:
         self._journal: deque[_Undo] = deque(maxlen=depth)
 
     def execute(
-        self, number: int, at_s: float, arrivals: int, includes: Callable[[Transaction], bool]
+        self,
+        number: int,
+        at_s: float,
+        arrivals: int,
+        includes: Callable[[Transaction], bool],
+        precedence: Precedence = by_tip,
     ) -> list[Receipt]:
         """Execute a block of those of the first `arrivals` transactions that its proposer includes.
 
-        ``outside_gas`` is then what the others used of it.
+        ``outside_gas`` is then what the others used of it. Who is put behind all others, by a first rank above 0,
+        is also behind the outsiders.
         """
         demand = self._demand
         if demand is not None:
@@ -77,8 +83,10 @@ class Execution:
         receipts: list[Receipt] = []
         left = self.profile.gas_limit
         self.outside_gas = 0
-        for transaction in self.mempool.ready(self.nonces, self.base_fee_wei, arrivals):
-            left -= self._let_others_in(self._tip_wei(transaction), left)
+        for transaction in self.mempool.ready(self.nonces, self.base_fee_wei, arrivals, precedence):
+            tip_wei = self._tip_wei(transaction)
+            is_last = precedence(transaction, tip_wei)[0] > 0
+            left -= self._let_others_in(-1 if is_last else tip_wei, left)
             if transaction.gas_limit > left or not self._can_pay(transaction) or not includes(transaction):
                 continue
             receipt = self._apply(transaction, number, len(receipts), int(at_s))

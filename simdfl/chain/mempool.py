@@ -9,6 +9,13 @@ from simdfl.chain.transaction import Transaction
 
 Entry = tuple[int, Transaction]
 """A transaction with the place in the order of arrival."""
+Precedence = Callable[[Transaction, int], tuple[int, ...]]
+"""From a transaction and what it tips now, wei per gas, to its rank in a block: lower goes first."""
+
+
+def by_tip(transaction: Transaction, tip_wei: int) -> tuple[int, ...]:
+    """Rank by tip alone."""
+    return (-tip_wei,)
 
 
 class Mempool:
@@ -52,21 +59,25 @@ class Mempool:
         return [transaction for _, transaction in sorted(waiting, key=lambda entry: entry[0])]
 
     def ready(
-        self, nonces: dict[bytes, int], base_fee_wei: int, arrivals: int | None = None
+        self,
+        nonces: dict[bytes, int],
+        base_fee_wei: int,
+        arrivals: int | None = None,
+        precedence: Precedence = by_tip,
     ) -> Iterator[Transaction]:
         """Yield executable transactions, best first; the caller counts `nonces` up as it includes them.
 
-        Only the first `arrivals` are looked at, if it is given. A transaction whose fee cap is under the base fee
-        waits, and with it all later ones of its sender.
+        Only the first `arrivals` are looked at, if it is given. Equals in `precedence` go by arrival. One whose
+        fee cap is under the base fee waits, and with it all later ones of its sender.
         """
-        heads: list[tuple[int, int, Transaction]] = []
+        heads: list[tuple[tuple[int, ...], int, Transaction]] = []
 
         def push(sender: bytes) -> None:
             arrival, head = self._by_sender[sender].get(nonces.get(sender, 0), (0, None))
             is_known = arrivals is None or arrival <= arrivals
             if head is not None and is_known and head.max_fee_wei >= base_fee_wei:
                 tip_wei = min(head.priority_fee_wei, head.max_fee_wei - base_fee_wei)
-                heappush(heads, (-tip_wei, arrival, head))
+                heappush(heads, (precedence(head, tip_wei), arrival, head))
 
         for sender in self._by_sender:
             push(sender)

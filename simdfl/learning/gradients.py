@@ -216,6 +216,12 @@ class GradientEngine:
         x, y = self.dataset.x_train[indices], self.dataset.y_train[indices]
         return float(kernels.score(self.model, params, x, y)[1])
 
+    def test_loss(self, params: np.ndarray, seed: bytes, records: int) -> float:
+        """Return the mean loss of parameters (d,) on so many test records, drawn by `seed`."""
+        indices = batch_indices(seed, len(self.dataset.y_test), records)
+        x, y = self.dataset.x_test[indices], self.dataset.y_test[indices]
+        return float(kernels.score(self.model, params, x, y)[1])
+
     def success(self, params: np.ndarray, goal: Records) -> float:
         """Return the share of an attacker's records that parameters (d,) label as it wishes; NaN of none."""
         if not len(goal[1]):

@@ -307,6 +307,10 @@ class Behaviour:
         """Return, as a block's proposer, whether to put one's own copy of a call before it."""
         return False
 
+    def puts_last(self, step: int, sender: int, function: str) -> bool:
+        """Return, as a block's proposer, whether to put a peer's call behind all others."""
+        return False
+
     def spam(self, turn: Turn) -> list[int]:
         """Return the calldata sizes, in bytes, of junk transactions to send."""
         return []
@@ -314,6 +318,10 @@ class Behaviour:
     def anchors(self, epoch: int, content: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return the anchor (block hash, bans, payouts) to sign and post for an epoch, given the right one."""
         return content
+
+    def values_contributions(self, round: int, amounts: list[int]) -> list[int]:
+        """Return the amounts in wei, one a member, to vote for in a round of contributions."""
+        return amounts
 
     # ---- beacon
 

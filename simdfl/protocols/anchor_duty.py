@@ -40,14 +40,14 @@ class AnchorDuty(Duty):
         super().__init__(peer)
         contract = base.job.contracts["anchor"]
         assert isinstance(contract, Anchor)
-        self._base = make_client(peer.index, peer.keypair, base, peer.network, peer.inbox)
+        self.base = make_client(peer.index, peer.keypair, base, peer.network, peer.inbox)
         self._is_optimistic = contract.is_optimistic
         self._window_s = contract.window_s
 
     def run(self) -> Life:
         """Stake, anchor every epoch, settle, withdraw."""
         peer, terms = self.peer, self.peer.job.terms
-        self._base.submit("anchor", "register", value_wei=terms.deposit_wei)
+        self.base.submit("anchor", "register", value_wei=terms.deposit_wei)
         for epoch, step in enumerate(range(terms.epoch_outputs, terms.steps + 1, terms.epoch_outputs)):
             opened = peer.inbox.collect("chain:StepOpened", step, 1)
             ended = peer.inbox.collect("chain:Aborted", 0, 1)
@@ -58,8 +58,8 @@ class AnchorDuty(Duty):
         yield peer.settled
         last = terms.steps // terms.epoch_outputs
         yield from self._anchor(last, (self._final_hash(), self._bans(), self._amounts()))
-        yield peer.env.sleep(self._window_s * self._is_optimistic + 3.0 * self._base.inclusion_s)
-        self._base.submit("anchor", "withdraw")
+        yield peer.env.sleep(self._window_s * self._is_optimistic + 3.0 * self.base.inclusion_s)
+        self.base.submit("anchor", "withdraw")
 
     def _bans(self) -> bytes:
         return mask_bytes(sum(1 << peer for peer in self.peer.chain.history.banned))
@@ -79,24 +79,24 @@ class AnchorDuty(Duty):
         body = anchor_body(sha256, published[0], published[1], list(published[2]))
         message = peer.job.messenger.make(peer, "ANCHOR", epoch, published, 96, body, Traffic.CHAIN)
         peer.network.broadcast(message)
-        yield peer.env.sleep(peer.rank * self._base.inclusion_s)
+        yield peer.env.sleep(peer.rank * self.base.inclusion_s)
         if epoch not in self._anchored():
             yield from self._post(epoch, published, body)
         if self._is_optimistic:
             yield from self._watch(epoch, content)
 
     def _anchored(self) -> dict[int, bytes]:
-        return self._base.history.anchors
+        return self.base.history.anchors
 
     def _post(self, epoch: int, content: Content, body: bytes) -> Life:
         root, bans, amounts = content
         if self._is_optimistic:
-            self._base.submit("anchor", "post", epoch, root, bans, list(amounts), gas_limit=ANCHOR_GAS_LIMIT)
+            self.base.submit("anchor", "post", epoch, root, bans, list(amounts), gas_limit=ANCHOR_GAS_LIMIT)
             return
         signers, proofs = yield from self._signatures(epoch, body)
         if signers and epoch not in self._anchored():
             call = (epoch, root, bans, list(amounts), signers, proofs)
-            self._base.submit("anchor", "anchor", *call, gas_limit=ANCHOR_GAS_LIMIT)
+            self.base.submit("anchor", "anchor", *call, gas_limit=ANCHOR_GAS_LIMIT)
 
     def _signatures(self, epoch: int, body: bytes) -> Life:
         """Collect the signatures of more than half of the founders on one anchor.
@@ -135,6 +135,6 @@ class AnchorDuty(Duty):
         body = anchor_body(sha256, content[0], content[1], list(content[2]))
         signers, proofs = yield from self._signatures(epoch, body)
         yield peer.wait_turn()
-        if signers and epoch not in self._base.history.challenged:
+        if signers and epoch not in self.base.history.challenged:
             call = (epoch, *content[:2], list(content[2]), signers, proofs)
-            self._base.submit("anchor", "challenge", *call, gas_limit=ANCHOR_GAS_LIMIT)
+            self.base.submit("anchor", "challenge", *call, gas_limit=ANCHOR_GAS_LIMIT)

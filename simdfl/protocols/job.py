@@ -13,6 +13,7 @@ from simdfl.learning.poison import Poison
 from simdfl.memo import Memo
 from simdfl.peers.peer import Messenger
 from simdfl.protocols.arithmetic import Arithmetic, Exact
+from simdfl.protocols.contributions import ContributionGame, Valuation
 from simdfl.protocols.parts import Aggregate, Commitment, PartMath, Report
 from simdfl.protocols.training import ModelState, Training
 from simdfl.rng import Rng
@@ -36,7 +37,8 @@ class VerifiedJob:
     ``published`` the transcripts by (output, dealer). ``dealt_bytes`` lists the sizes of an epoch's
     dealings. ``checks`` lists (step, validator, target, agreed) of all
     validations where arithmetic is tolerant. ``plans`` says who joins, leaves or crashes when, and
-    ``settlement`` what the contracts of a channel gave every member at the end, in wei.
+    ``settlement`` what the contracts of a channel gave every member at the end, in wei. ``valuation`` and
+    ``game`` value contributions, where they are rewarded.
     """
 
     terms: Terms
@@ -55,6 +57,8 @@ class VerifiedJob:
     published: dict[tuple[int, int], bytes] = field(default_factory=dict, repr=False)
     checks: list[tuple[int, int, int, bool]] = field(default_factory=list, repr=False)
     dealt_bytes: dict[int, list[int]] = field(default_factory=dict, repr=False)
+    valuation: Valuation | None = None
+    game: ContributionGame | None = field(default=None, repr=False)
 
     @property
     def is_private(self) -> bool:

@@ -7,8 +7,9 @@ the step ledger: every root is a transaction in its step, so what counts is what
 
 Beside this life every peer has duties, each in a room of its own: to the beacon
 (:mod:`~simdfl.protocols.beacon_duty`, :mod:`~simdfl.protocols.reveal_duty`), to the court
-(:mod:`~simdfl.protocols.evidence_duty`, :mod:`~simdfl.protocols.court_duty`), and to membership
-(:mod:`~simdfl.protocols.membership_duty`).
+(:mod:`~simdfl.protocols.evidence_duty`, :mod:`~simdfl.protocols.court_duty`), to membership
+(:mod:`~simdfl.protocols.membership_duty`), and where contributions are rewarded to their value
+(:mod:`~simdfl.protocols.contribution_duty`).
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from simdfl.peers.behaviour import Turn
 from simdfl.peers.peer import Peer, Seat
 from simdfl.protocols.anchor_duty import AnchorDuty
 from simdfl.protocols.beacon_duty import PROOF_GAS_LIMIT, BeaconDuty
+from simdfl.protocols.contribution_duty import ContributionDuty
 from simdfl.protocols.court_duty import CourtDuty
 from simdfl.protocols.evidence_duty import EvidenceDuty
 from simdfl.protocols.exchange_duty import ExchangeDuty
@@ -115,6 +117,7 @@ class VerifiedPeer(Peer):
         self.evidence_duty = EvidenceDuty(self)
         self.membership_duty = MembershipDuty(self, job.plans.get(seat.index, MembershipPlan()))
         self.court_duty = CourtDuty(self)
+        self.contribution_duty = ContributionDuty(self)
         self.exchange_duty = ExchangeDuty(self)
         self.verification_duty = VerificationDuty(self)
         self.settled = self.env.event()
@@ -183,6 +186,7 @@ class VerifiedPeer(Peer):
             yield from self.during("PROJECT", self.verification_duty.project(step - 1, randomness))
             yield from self.during("VERIFY", self.verification_duty.verify(step - 1))
             self.update(step - 1)
+            self.contribution_duty.after(self.records[step - 1], randomness)
         record = self._enter_step(step, randomness)
         if (yield from self.membership_duty.act(record)):
             raise Removed("crashed")

@@ -52,6 +52,7 @@ def block_records(blocks: Iterable[Block]) -> Iterator[dict[str, Any]]:
             "base_fee_wei": str(block.base_fee_wei),
             "gas_used": block.gas_used,
             "outside_gas": block.outside_gas,
+            **({} if block.leader is None else {"leader": block.leader}),
             "transactions": [receipt_record(receipt) for receipt in block.receipts],
         }
 

@@ -57,6 +57,10 @@ def print_summary(console: Console, scenario: Scenario, results: dict[str, RunRe
     console.print(overhead_sentence(results), soft_wrap=True)
     if "blobs" in main.summary:
         console.print(blob_sentence(main), soft_wrap=True)
+    if any("bad_slots" in result.summary for result in results.values()):
+        console.print(sequencer_sentence(results), soft_wrap=True)
+    if any(row["where"] == "chain" for row in main.accounts):
+        console.print(accounts_sentence(main), soft_wrap=True)
     for sentence in assurance_sentences(main):
         console.print(sentence, soft_wrap=True)
     for notice in main.summary["notices"]:
@@ -72,6 +76,25 @@ def blob_sentence(main: RunResult) -> str:
         f"{format_wei(int(s['blob_fees_wei']))}; as calldata they would cost "
         f"{format_wei(int(s['calldata_fees_wei']))} at the first base fee."
     )
+
+
+def sequencer_sentence(results: dict[str, RunResult]) -> str:
+    """Return how long runs of malicious leaders made honest calls wait, run by run, and what the order earned."""
+    led = {name: result.summary for name, result in results.items() if "bad_slots" in result.summary}
+    waits = [
+        f"{name} {s['bad_slots']} of {s['slots']} and at most {s['longest_bad_run']}, "
+        f"{s['call_wait_mean_s']:.2f} s and {s['call_wait_max_s']:.1f} s"
+        for name, s in led.items()
+    ]
+    sentence = (
+        "Slots of malicious leaders, most in a row, and mean and longest wait of honest peers' calls: "
+        f"{'; '.join(waits)}."
+    )
+    s = next(iter(led.values()))
+    if int(s["bids_taken_wei"]) + int(s["bids_forgone_wei"]):
+        taken, forgone = (format_wei(int(s[f"bids_{key}_wei"])) for key in ("taken", "forgone"))
+        sentence += f" Builders paid leaders {taken}; malicious ones gave up {forgone}."
+    return sentence
 
 
 def _setting_sentence(scenario: Scenario, main: RunResult) -> str:
@@ -219,6 +242,19 @@ def overhead_sentence(results: dict[str, RunResult]) -> str:
         f"{added / twin['gradient_bytes']:.1f} times the gradient bytes in control, beacon and chain traffic, "
         f"{validation_share(calm[0]):.0%} of the gradient computations, {ours['gas']:,.0f} gas a step."
     )
+
+
+def accounts_sentence(main: RunResult) -> str:
+    """Return what honest and Byzantine peers earned and lost, fees included."""
+    rows = [row for row in main.accounts if row["where"] == "chain"]
+    parts = []
+    for name, side in (("honest", False), ("Byzantine", True)):
+        nets = [int(row["net_wei"]) for row in rows if row["byzantine"] == side]
+        if nets:
+            least, mean, most = (format_wei(wei) for wei in (min(nets), sum(nets) // len(nets), max(nets)))
+            parts.append(f"{name} peers {mean} each ({least} to {most})")
+    burned, shares = (format_wei(sum(int(row[f"{key}_wei"]) for row in rows)) for key in ("burned", "reporter"))
+    return f"Earned, after fees: {'; '.join(parts)}. Burned {burned}, paid to reporters {shares}."
 
 
 def assurance_sentences(main: RunResult) -> list[str]:

@@ -209,6 +209,32 @@ def assurance_sheet(folder: RunFolder) -> Sheet:
     return Sheet("assurance", "What the checks are worth", headings, rows, (False, *[True] * 7), note)
 
 
+def accounts_sheet(folder: RunFolder) -> Sheet:
+    """Return who earned and lost what in the main run, where money is."""
+    accounts = folder.of("main", "accounts")
+    columns = (
+        "deposit_in",
+        "deposit_out",
+        "reward",
+        "contribution",
+        "reporter",
+        "slashed",
+        "burned",
+        "gas_fee",
+        "data_fee",
+        "net",
+    )
+    rows = [
+        (str(row.peer), row.role, row.standing, *[format_wei(int(getattr(row, f"{key}_wei"))) for key in columns])
+        for row in each(accounts[accounts["where"] == "chain"])
+    ]
+    if not rows:
+        return Sheet("accounts", "Who earned and lost what", ("peer",), [], (True,), "No money was at stake.")
+    headings = ("peer", "role", "standing", *[key.replace("_", " ") for key in columns])
+    note = "Reporter: shares of others' deposits for proving their offences. Net counts deposits still held."
+    return Sheet("accounts", "Who earned and lost what", headings, rows, (True, False, False, *[True] * 10), note)
+
+
 def provenance_sheet(folder: RunFolder) -> Sheet:
     """Return what ties the report to code, scenario and machine."""
     about = folder.provenance
@@ -232,6 +258,7 @@ def sheets(folder: RunFolder) -> list[Sheet]:
         traffic_sheet,
         calls_sheet,
         assurance_sheet,
+        accounts_sheet,
         provenance_sheet,
     )
     return [make(folder) for make in makers]

@@ -16,7 +16,7 @@ from simdfl.records.columns import TABLES
 
 PROVENANCE = "provenance.json"
 NEEDED = ("steps", "peers", "removals", "calls", "traffic")
-OPTIONAL = ("assurance", "topology")
+OPTIONAL = ("assurance", "accounts", "topology")
 """Tables that earlier versions did not write."""
 
 

@@ -476,6 +476,24 @@ class Chain(Section):
         return {key: value for key, value in written.items() if ordinary.get(key, ...) != value}
 
 
+class Contribution(Section):
+    """Rewards for what updates add, by their sampled Shapley value; beside the rewards for steps."""
+
+    percent: int = Field(
+        default=50, ge=1, le=1000, description="Rewards for contributions, % of those for steps."
+    )
+    every: Count = Field(default=5, description="Steps in a round, of which the last one's updates are valued.")
+    permutations: int = Field(
+        default=16, ge=1, le=10_000, description="Orders of the contributors that are drawn for a round."
+    )
+    records: int = Field(
+        default=256, ge=1, le=1_000_000, description="Records of the public evaluation batch, drawn for a round."
+    )
+    truncation: float = Field(
+        default=0.0, ge=0, lt=1, description="A walk along an order ends at this part of all the gain; no unit."
+    )
+
+
 class Contracts(Section):
     """Stakes, rewards and deadlines, fixed before the first registration."""
 
@@ -497,6 +515,9 @@ class Contracts(Section):
         default=None,
         description="Liars that the job assumes; it ends when they could be a majority; null: no watch.",
     )
+    contribution: Contribution | None = Field(
+        default=None, description="Rewards for contributions; null: steps alone are rewarded."
+    )
     minimum_peers: Whole = Field(default=4, ge=3, description="The job is given up below so many active peers.")
     dispute_window: Whole = Field(default=8, ge=3, description="Steps within which a peer can be accused.")
     register_s: Count = Field(default=90, description="Time for registering, whole seconds.")
@@ -507,6 +528,12 @@ class Contracts(Section):
     recover_s: Count = Field(default=90, description="Time for recovering withheld secrets, whole seconds.")
     vote_s: Count = Field(default=90, description="Time for voting on an accusation, whole seconds.")
     report_s: Count = Field(default=20, description="Time for publishing projections and norms, whole seconds.")
+
+    @model_serializer(mode="wrap")
+    def _omit_ordinary(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Write contributions only where they are rewarded, so that all other runs keep their digest."""
+        written: dict[str, Any] = handler(self)
+        return {key: value for key, value in written.items() if key != "contribution" or value is not None}
 
 
 class Output(Section):

@@ -35,6 +35,7 @@ from simdfl.peers.peer import Messenger, Peer, Seat
 from simdfl.protocols import GOSSIP_PROTOCOLS, PROTOCOLS
 from simdfl.protocols.all_reduce import AllReducePeer
 from simdfl.protocols.baseline import BaselineJob
+from simdfl.protocols.contributions import ContributionGame
 from simdfl.protocols.job import VerifiedJob
 from simdfl.protocols.parameter_server import ParameterServer, ServerPeer
 from simdfl.protocols.parts import PartMath
@@ -66,6 +67,7 @@ from simdfl.world.manifest import (
     clip_settings,
     deploy,
     make_manifest,
+    make_valuation,
     scheme_name,
 )
 from simdfl.world.meddling import let_peers_meddle
@@ -333,6 +335,7 @@ def _add_verified(world: World, rng: Rng, seats: list[Seat]) -> None:
     contracts = deploy(scenario, world, scheme, owner, addresses, founders)
     chains = world.chains = make_chains(scenario, world, contracts, profile, scheme)
     keep: Callable[[Any], None] = world.messages.append if scenario.output.messages else lambda message: None
+    valuation = make_valuation(scenario)
     job = world.job = VerifiedJob(
         contracts.terms,
         world.training,
@@ -345,6 +348,8 @@ def _add_verified(world: World, rng: Rng, seats: list[Seat]) -> None:
         make_arithmetic(scenario, rng),
         plans=plans,
         settlement=lambda: chains.settlement(PEER_BALANCE_WEI),
+        valuation=valuation,
+        game=None if valuation is None else ContributionGame(world.training, valuation),
     )
     world.others = list(chains.all)
     peers = [VerifiedPeer(seat, chains.main, job, chains.base) for seat in seats]

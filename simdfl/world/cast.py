@@ -24,6 +24,21 @@ def draw_byzantine(scenario: Scenario, rng: Rng) -> list[list[int]]:
     return _deal_out(scenario.adversaries, order, n)
 
 
+def roles(scenario: Scenario) -> list[str]:
+    """Return what every peer is: honest, or the name of its attack; a fault stands behind a comma."""
+    rng = Rng(scenario.seed)
+    names = ["honest"] * scenario.peers.count
+    groups = draw_byzantine(scenario, rng)
+    for group, members in zip(scenario.adversaries, groups):
+        for peer in members:
+            names[peer] = group.name
+    byzantine = frozenset(peer for members in groups for peer in members)
+    for fault, members in zip(scenario.faults, _draw_failing(scenario, rng, byzantine)):
+        for peer in members:
+            names[peer] += f", {fault.name}"
+    return names
+
+
 def _draw_failing(scenario: Scenario, rng: Rng, byzantine: frozenset[int]) -> list[list[int]]:
     """Draw which honest peers fail, group by group."""
     n = scenario.peers.count

@@ -76,7 +76,9 @@ def main_profile(scenario: Scenario, profile: ChainProfile) -> ChainProfile:
 
 def fund_rewards(scenario: Scenario, chain: Blockchain, owner: Keypair) -> Transaction:
     """Return the owner's transaction that fills the pot for all rewards the job can owe."""
+    terms = chain.job.terms
     amount_wei = scenario.contracts.reward_wei * (scenario.protocol.steps + 1) * scenario.peers.count
+    amount_wei += terms.contribution_wei * terms.contribution_rounds
     call = Call(owner.address, "treasury", "fund", (), amount_wei)
     fee_wei = 2 * chain.profile.base_fee_wei + chain.profile.priority_fee_wei
     tip_wei = chain.profile.priority_fee_wei

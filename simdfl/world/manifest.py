@@ -11,6 +11,7 @@ import jaxlib
 import numpy as np
 
 from contracts_model import Job, Terms, Withheld, threshold_for
+from contracts_model.incentives import derive_deposit, detection_probability
 from contracts_model.terms import tolerated_for
 from simdfl import __version__
 from simdfl.canonical import canonical_json
@@ -21,11 +22,12 @@ from simdfl.crypto.hashing import digest
 from simdfl.crypto.signatures import Keypair
 from simdfl.errors import UserError
 from simdfl.learning.lanes import arithmetic_flags
+from simdfl.protocols.contributions import Valuation
 from simdfl.protocols.parts import ClipSettings
 from simdfl.protocols.training import Training
 from simdfl.scenario import Scenario
 from simdfl.units import ETHER
-from simdfl.world.assurance import assumed_liars, derive_deposit, detection_probability
+from simdfl.world.assurance import assumed_liars
 
 if TYPE_CHECKING:
     from simdfl.world.build import World
@@ -151,6 +153,33 @@ def deposit_of(scenario: Scenario) -> int:
     return derive_deposit(c.cheating_gain_wei, probability, c.reporter_percent)
 
 
+def contribution_terms(scenario: Scenario) -> dict[str, Any]:
+    """Return what the contracts must know of rewards for contributions.
+
+    Raises
+    ------
+    UserError
+        If no round would end before the job does.
+    """
+    section = scenario.contracts.contribution
+    if section is None:
+        return {}
+    if section.every > scenario.protocol.steps:
+        raise UserError(
+            f"contracts.contribution.every: {section.every} is more than the {scenario.protocol.steps} steps "
+            f"of the job; use at most {scenario.protocol.steps}"
+        )
+    return {"contribution_percent": section.percent, "contribution_every": section.every}
+
+
+def make_valuation(scenario: Scenario) -> Valuation | None:
+    """Return how contributions are valued, or None where they are not rewarded."""
+    section = scenario.contracts.contribution
+    if section is None:
+        return None
+    return Valuation(section.permutations, section.records, section.truncation)
+
+
 def deploy(
     scenario: Scenario,
     world: World,
@@ -190,6 +219,7 @@ def deploy(
         probation_steps=c.probation_steps,
         founders=founders,
         assumed_byzantine=c.assumed_byzantine,
+        **contribution_terms(scenario),
     )
     balances = dict.fromkeys(addresses, PEER_BALANCE_WEI + terms.deposit_wei)
     balances[owner.address] = OWNER_BALANCE_WEI

@@ -19,9 +19,9 @@ Row = dict[str, Any]
 class RunResult:
     """The outcome of one run.
 
-    ``steps``, ``peers``, ``removals``, ``calls``, ``traffic``, ``assurance`` and ``topology`` are tidy tables
-    (columns: see :mod:`simdfl.records.columns`); ``blocks``, ``base_blocks`` (anchors, where the job runs in a
-    channel), ``messages``, ``manifest`` and ``publication`` are what an outsider needs to check the run.
+    ``steps``, ``peers``, ``removals``, ``calls``, ``traffic``, ``assurance``, ``accounts`` and ``topology`` are
+    tidy tables (columns: see :mod:`simdfl.records.columns`); ``blocks``, ``base_blocks`` (anchors, where the job
+    runs in a channel), ``messages``, ``manifest`` and ``publication`` are what outsiders need to check the run.
     """
 
     name: str
@@ -39,6 +39,7 @@ class RunResult:
     calls: list[Row]
     traffic: list[Row]
     assurance: list[Row]
+    accounts: list[Row]
     topology: list[Row]
     summary: dict[str, Any]
     params: np.ndarray

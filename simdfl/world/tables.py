@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 from contracts_model.registry import Standing
 from simdfl.network import Traffic
 from simdfl.trace import trace_line
+from simdfl.world.accounts import account_rows
 from simdfl.world.assurance import assurance_rows
 from simdfl.world.costs import blob_figures, time_split
 from simdfl.world.result import Row, RunResult
+from simdfl.world.sequencing import sequencer_figures
 from topologies.measures import measure
 
 if TYPE_CHECKING:
@@ -52,6 +54,7 @@ def collect_result(world: World, outcome: str) -> RunResult:
         calls=call_rows(world),
         traffic=traffic_rows(world),
         assurance=assurance_rows(world),
+        accounts=account_rows(world),
         topology=topology_rows(world),
         summary=summarise(world, steps),
         params=final.params,
@@ -163,6 +166,7 @@ def summarise(world: World, steps: list[Row]) -> dict[str, Any]:
         "reorganisations": len(chain.reorganised) if chain else 0,
         "stale_blocks": chain.stale if chain else 0,
         **blob_figures(world),
+        **sequencer_figures(world),
         "engine": vars(world.training.engine.stats),
         "transmissions": world.network.transport.transmissions,
         "distinct_models": max((row["distinct_models"] for row in steps), default=0),

@@ -9,6 +9,7 @@ from double import DEPOSIT, STRANGER, Double, h
 
 from contracts_model import Phase
 from contracts_model.court import Absence, share_topic
+from contracts_model.rewards import payout_digest
 from contracts_model.storage import members
 from contracts_model.terms import Withheld
 from simdfl.crypto.merkle import merkle_root
@@ -28,6 +29,8 @@ SETTINGS: tuple[dict[str, Any], ...] = (
     {"n": 6, "tolerated_percent": 33, "projections": 3},
     {"n": 12, "epoch_outputs": 5, "steps": 4, "validators": 2},
     {"n": 30, "validators": 4, "steps": 2},
+    {"n": 6, "contribution_percent": 50, "contribution_every": 1, "steps": 4},
+    {"n": 9, "contribution_percent": 100, "contribution_every": 2, "steps": 5, "jury_size": 3},
     {"n": 20, "jury_size": 9, "projections": 4, "shows": True, "canary_permille": 300, "steps": 2},
 )
 """Jobs of all kinds."""
@@ -58,7 +61,9 @@ class Play:
         """Play one call, by chance; return how many were made."""
         wild = [self.line] * 40 + [self.wrong] * 3 + [self.accuse] * 6 + [self.judge] * 4 + [self.wait] * 2
         calm = [self.line] * 80 + [self.wrong] + [self.accuse] * 6 + [self.judge] * 6
-        moves = calm if self.is_calm else wild
+        moves = (calm if self.is_calm else wild) + [self.contribute] * (
+            8 if "rewards" in self.d.job.contracts else 0
+        )
         before = len(self.d.made)
         self.random.choice(moves)()
         return len(self.d.made) - before
@@ -386,6 +391,25 @@ class Play:
     def leave_early(self) -> None:
         if self.random.random() < 0.3:
             self.d.call(self.peer(), "registry.leave")
+
+    # ---- contributions
+
+    def contribute(self) -> None:
+        """Post digests of what contributions are worth, and have them paid."""
+        every, n = self.d.terms.contribution_every, self.d.terms.n_peers
+        round = self.random.choice([max(0, self.d.job.ledger.round() // every - 1)] * 6 + [self.uint()])
+        share = self.d.terms.contribution_wei // n
+        amounts = [share * (peer % 3 > 0) for peer in range(n)]
+        if round % 3 == 2:
+            amounts[0] = self.random.choice([share * n, 2**255, 1])
+        sha = self.d.job.host.sha256
+        digest = payout_digest(sha, round, amounts) if self.random.random() < 0.9 else h("other")
+        if self.random.random() < 0.6:
+            for peer in self.random.sample(range(n), self.random.choice([1, n // 2 + 1])):
+                self.d.call(peer, "rewards.post", round, digest)
+        if self.random.random() < 0.15:
+            amounts = self.random.choice([amounts[1:], [1] * n, []])
+        self.d.call(self.peer(), "rewards.pay", round, amounts)
 
     # ---- court
 

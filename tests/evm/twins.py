@@ -17,7 +17,7 @@ from simdfl.crypto.groups import curve
 
 SOURCES = Path(__file__).parents[2] / "contracts_model" / "vyper"
 REHEARSAL = Path(__file__).parent / "rehearsal.vy"
-NAMES = ("treasury", "registry", "beacon", "ledger", "court")
+NAMES = ("treasury", "registry", "beacon", "ledger", "court", "rewards")
 ANCHORED = ("treasury", "anchor")
 OWNER = b"\x0e" * 20
 
@@ -129,7 +129,7 @@ def deploy(evm: Any, terms: Terms, first_nonce: int) -> Twins:
     a = addresses
     job, n = terms.job_digest, terms.n_peers
     arguments: dict[str, tuple[Sequence[str], Sequence[Any]]] = {
-        "treasury": (["address"] * 2, [a["registry"], a["ledger"]]),
+        "treasury": (["address"] * 3, [a["registry"], a["ledger"], a["rewards"]]),
         "registry": (
             ["(bytes32,uint256,uint256,uint256,uint256,uint256)", "address[]"] + ["address"] * 5,
             [
@@ -182,6 +182,13 @@ def deploy(evm: Any, terms: Terms, first_nonce: int) -> Twins:
             ],
         ),
     }
+    arguments["rewards"] = (
+        ["(uint256,uint256,uint256,uint256)", *["address"] * 3],
+        [
+            (n, terms.contribution_rounds, terms.contribution_every, terms.contribution_wei),
+            *(a[name] for name in ("treasury", "registry", "ledger")),
+        ],
+    )
     assert evm.deploy(program(REHEARSAL)[0]) == a["verifier"]
     for name in NAMES:
         types, values = arguments[name]
@@ -193,7 +200,7 @@ def deploy(evm: Any, terms: Terms, first_nonce: int) -> Twins:
 def deploy_anchor(evm: Any, terms: Terms, is_optimistic: bool, window_s: int, first_nonce: int) -> Twins:
     """Deploy the twins on a base chain: treasury and anchor."""
     addresses = {name: created(OWNER, first_nonce + place) for place, name in enumerate(ANCHORED)}
-    code = program(SOURCES / "treasury.vy")[0] + encode(["address"] * 2, [addresses["anchor"]] * 2)
+    code = program(SOURCES / "treasury.vy")[0] + encode(["address"] * 3, [addresses["anchor"]] * 3)
     assert evm.deploy(code) == addresses["treasury"]
     values = [
         (

@@ -23,7 +23,7 @@ FLOORS = (
     {"network", "chain"},
     {"peers", "protocols"},
     {"scenario", "world", "records", "study"},
-    {"run", "testing", "sweep", "report", "audit", "view", "auditing", "matrix", "figures"},
+    {"run", "testing", "sweep", "report", "audit", "view", "auditing", "matrix", "figures", "incentives"},
 )
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 ASSEMBLY = 4

@@ -5,6 +5,12 @@ from __future__ import annotations
 import pytest
 from small_runs import attack, reasons, removed, run_small
 
+from simdfl.errors import UserError
+
+DEADLINES = [
+    f"contracts.{name}_s=300" for name in ("register", "deal", "commit", "aggregate", "reveal", "recover", "vote")
+]
+
 
 @pytest.mark.parametrize("name", ["selective_relay", "split_relay"])
 def test_gossip_goes_around_relays_that_drop(name: str) -> None:
@@ -27,6 +33,26 @@ def test_censors_make_steps_slower_and_nobody_late() -> None:
     _, result = run_small("protocol.steps=8", "adversaries=[{name: censoring_proposer, count: 4}]")
     assert result.removals == []
     assert result.summary["step_s"] > 1.2 * calm.summary["step_s"]
+
+
+LANE = "chain.source={name: shared_sequencer, params: {malicious: 0.4, slots_per_leader: 2, acts: ACTS, MORE}}"
+
+
+def test_censoring_leaders_delay_honest_calls_as_empty_slots_do_and_nobody_is_late() -> None:
+    waits = []
+    for acts in ("censor", "empty"):
+        lane = LANE.replace("ACTS", acts).replace("MORE", "seed: 2")
+        _, result = run_small("protocol.steps=6", lane, "beacon.epoch_outputs=60", *DEADLINES)
+        assert result.removals == []
+        waits.append(result.summary["call_wait_max_s"])
+        assert result.summary["longest_bad_run"] >= 4
+    assert waits[0] == waits[1] > 4.0
+
+
+def test_leaders_propose_in_place_of_peers() -> None:
+    lane = LANE.replace("ACTS", "empty").replace("MORE", "seed: 2")
+    with pytest.raises(UserError, match="with a shared sequencer its leaders propose blocks, not the peers"):
+        run_small(lane, "beacon.epoch_outputs=60", *DEADLINES, attack("censoring_proposer", 2))
 
 
 def test_a_front_runner_steals_the_reward_and_saves_nobody() -> None:

@@ -168,7 +168,12 @@ def test_the_format_page_names_every_field() -> None:
     page = (ROOT / "docs" / "published-format.md").read_text(encoding="utf-8")
     names = [
         *(published.INDEX_FIELDS + published.MANIFEST_FIELDS + published.DEPLOYMENT_FIELDS),
-        *(published.CHAIN_FIELDS + published.BLOCK_FIELDS + published.RECEIPT_FIELDS + published.EVENT_FIELDS),
+        *(
+            published.CHAIN_FIELDS
+            + published.LED_BLOCK_FIELDS
+            + published.RECEIPT_FIELDS
+            + published.EVENT_FIELDS
+        ),
         *(published.MESSAGE_FIELDS + STATEMENT_FIELDS),
         *(field.name for field in fields(Terms)),
     ]

@@ -24,7 +24,7 @@ from simdfl.report.style import house_style
 from simdfl.report.sweep_figures import mean_interval
 
 PICTURES = ("learning", "overhead", "removals", "topology", "bytes", "gas", "time", "latency")
-SHEETS = ("robustness", "cost", "removals", "traffic", "calls", "assurance", "provenance")
+SHEETS = ("robustness", "cost", "removals", "traffic", "calls", "assurance", "accounts", "provenance")
 HTML = "{http://www.w3.org/1999/xhtml}"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from functools import cache
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from audited_run import Forger, audit, first_of, publish
 
 from simdfl.auditing.findings import Unusable
 from simdfl.auditing.timing import time_rule
-from simdfl.chain.sources import Bft, BlockSource, Poisson, Recorded, Rollup, Slots
+from simdfl.chain.sources import Bft, BlockSource, Poisson, Recorded, Rollup, SharedSequencer, Slots
 from simdfl.records.summary import blob_sentence
 from simdfl.rng import Rng
 from simdfl.scenario import loads
@@ -40,6 +40,7 @@ CHAINS = {
     "bft": "{source: {name: bft, params: {silent: 0.1, validators: 7}}}",
     "rollup": "{profile: arbitrum, source: {name: rollup, params: {acts_on: posted, batch_s: 30}}}",
     "shared": "{demand: {load: 1.5}, expiry_s: 60}",
+    "led": "{source: {name: shared_sequencer, params: {malicious: 0.25, builders: 4, slots_per_leader: 2}}}",
     "recorded": "{source: {name: recorded, params: {file: FILE}}, reorgs: [{at_s: 70, depth: 2}]}",
 }
 
@@ -73,7 +74,9 @@ def later(seconds: int) -> Callable[[list[dict[str, Any]]], None]:
     return change
 
 
-@pytest.mark.parametrize(("name", "seconds"), [("missed", 5), ("poisson", 150), ("recorded", 3), ("bft", 60)])
+@pytest.mark.parametrize(
+    ("name", "seconds"), [("missed", 5), ("led", 3), ("poisson", 150), ("recorded", 3), ("bft", 60)]
+)
 def test_a_block_out_of_its_time_is_noticed(name: str, seconds: int, root: Path, tmp_path: Path) -> None:
     forger = Forger(published(name, root), tmp_path / "forged")
     outcome = audit(forger.blocks(later(seconds)))
@@ -89,6 +92,8 @@ def test_a_block_out_of_its_time_is_noticed(name: str, seconds: int, root: Path,
         ("poisson", lambda source: source.update(name="slots", params={"missed": 0.9})),
         ("recorded", lambda source: source["params"].update(gaps_us=[2_000_000])),
         ("recorded", lambda source: source["params"]["gaps_us"].reverse()),
+        ("led", lambda source: source["params"].update(seed=1)),
+        ("led", lambda source: source["params"].update(acts="censor")),
     ],
 )
 def test_another_source_than_the_declared_one_is_noticed(
@@ -133,6 +138,42 @@ def test_a_rollup_charges_for_bytes(root: Path, tmp_path: Path) -> None:
     assert audit(folder).findings.checks["manifest"].failed == 1
 
 
+def another_leader(blocks: list[dict[str, Any]]) -> None:
+    blocks[10]["leader"] = (blocks[10]["leader"] + 1) % 16
+
+
+def a_block_in_an_empty_slot(blocks: list[dict[str, Any]]) -> None:
+    earlier = next(i for i, (a, b) in enumerate(pairwise(blocks)) if b["timestamp_s"] - a["timestamp_s"] > 2)
+    empty = {**blocks[earlier], "timestamp_s": blocks[earlier]["timestamp_s"] + 2, "transactions": []}
+    blocks.insert(earlier + 1, {**empty, "gas_used": 0})
+    for number, block in enumerate(blocks, 1):
+        block["number"] = number
+
+
+def another_order(blocks: list[dict[str, Any]]) -> None:
+    block = next(block for block in blocks if len({call["sender"] for call in block["transactions"]}) > 2)
+    block["transactions"].reverse()
+    for position, call in enumerate(block["transactions"]):
+        call["position"] = position
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (another_leader, "not by the leader who was elected for its slot"),
+        (a_block_in_an_empty_slot, "out of order or out of time"),
+        (another_order, "not in the order of the builder who bid most"),
+    ],
+)
+def test_a_lane_has_the_elected_leader_and_the_best_builder_s_order(
+    change: Callable[[Any], Any], what: str, root: Path, tmp_path: Path
+) -> None:
+    forger = Forger(published("led", root), tmp_path / "forged")
+    first = audit(forger.blocks(change)).findings.first()
+    assert first is not None
+    assert (first[0].name, first[1].what) == ("block rules", what)
+
+
 def test_nobody_else_is_on_a_chain_that_is_not_shared(root: Path, tmp_path: Path) -> None:
     forger = Forger(published("poisson", root), tmp_path / "forged")
 
@@ -175,6 +216,7 @@ def accepted(source: BlockSource, keep: Callable[[int], bool], seed: int = 0, co
 SOURCES = [
     *(Slots(2.0), Slots(0.25), Slots(12.0, missed=0.05), Slots(0.5, missed=0.3)),
     *(Poisson(13.0), Poisson(0.4), Bft(2.0, silent=0.1), Bft(0.2), Rollup(0.5)),
+    SharedSequencer(0.5, malicious=0.3, slots_per_leader=3),
 ]
 
 
@@ -199,6 +241,9 @@ def test_blocks_that_come_too_fast_are_no_proof_of_work() -> None:
         {"name": "slots", "params": {"missed": True}},
         {"name": "poisson", "params": {"propagation_s": -1, "miners": 2, "shares": None}},
         {"name": "recorded", "params": {"gaps_us": []}},
+        {"name": "shared_sequencer", "params": SharedSequencer(1.0).params() | {"stakes": [1, 0]}},
+        {"name": "shared_sequencer", "params": SharedSequencer(1.0).params() | {"acts": "sleep"}},
+        {"name": "shared_sequencer", "params": SharedSequencer(1.0).params() | {"malicious": 1}},
         {"name": "recorded", "params": {"gaps_us": [1, -1]}},
     ],
 )

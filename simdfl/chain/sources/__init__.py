@@ -7,6 +7,7 @@ from simdfl.chain.sources.bft import Bft
 from simdfl.chain.sources.poisson import Poisson
 from simdfl.chain.sources.recorded import Recorded, read_gaps_us
 from simdfl.chain.sources.rollup import Rollup
+from simdfl.chain.sources.shared_sequencer import SharedSequencer
 from simdfl.chain.sources.slots import Slots
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Poisson",
     "Recorded",
     "Rollup",
+    "SharedSequencer",
     "Slots",
     "read_gaps_us",
 ]
@@ -28,4 +30,5 @@ SOURCES: dict[str, type[BlockSource]] = {
     "recorded": Recorded,
     "bft": Bft,
     "rollup": Rollup,
+    "shared_sequencer": SharedSequencer,
 }

@@ -48,6 +48,11 @@ class BlockSource(ABC):
         return False
 
     @property
+    def elects(self) -> bool:
+        """Whether every block's maker is an elected leader, which the block names."""
+        return False
+
+    @property
     def data_fee_wei(self) -> int:
         """Price of a byte of a transaction, beside its gas."""
         return 0

@@ -35,6 +35,7 @@ ABI_TYPES = {
     "BytesList": "bytes[]",
 }
 WORD = 32
+STATIC = frozenset(("uint256", "int256", "bool", "bytes32", "address"))
 
 
 class AbiError(ValueError):
@@ -89,7 +90,7 @@ def encode(types: Sequence[str], values: Sequence[Any]) -> bytes:
     head, tail = [], []
     offset = WORD * len(types)
     for kind, value in zip(types, values):
-        if kind == "bytes" or kind.endswith("[]"):
+        if kind not in STATIC:
             head.append(offset.to_bytes(WORD, "big"))
             tail.append(_tail(kind, value))
             offset += len(tail[-1])
@@ -126,17 +127,24 @@ def decode(types: Sequence[str], data: bytes) -> tuple[Any, ...]:
     AbiError
         If `data` is not exactly what :func:`encode` gives for some values.
     """
-    values = _decode(types, data)
+    values = decode_known(types, data)
     if encode(types, values) != data:
         raise AbiError("non-canonical calldata")
     return values
 
 
-def _decode(types: Sequence[str], data: bytes) -> tuple[Any, ...]:
+def decode_known(types: Sequence[str], data: bytes) -> tuple[Any, ...]:
+    """Return the values in `data`, which is known to be canonical.
+
+    Raises
+    ------
+    AbiError
+        If `data` ends too early or holds what is no value of its type.
+    """
     values: list[Any] = []
     for position, kind in enumerate(types):
         word = _take(data, position * WORD, WORD)
-        if kind != "bytes" and not kind.endswith("[]"):
+        if kind in STATIC:
             values.append(_decode_word(kind, word))
             continue
         offset = int.from_bytes(word, "big")
@@ -146,5 +154,5 @@ def _decode(types: Sequence[str], data: bytes) -> tuple[Any, ...]:
         if kind == "bytes":
             values.append(_take(data, offset + WORD, count))
         else:
-            values.append(_decode([kind[:-2]] * count, data[offset + WORD :]))
+            values.append(decode_known([kind[:-2]] * count, data[offset + WORD :]))
     return tuple(values)

@@ -138,8 +138,9 @@ class Beacon(Contract):
         Returns who is seated instead, on probation so far, as a bit mask.
         """
         dealt = self.dealt.read(epoch)
-        for peer in members(self.registry.active_mask() & ~dealt):
-            self.work("missing dealers")
+        missing = self.registry.active_mask() & ~dealt
+        self.rounds("missing dealers", missing.bit_count())
+        for peer in members(missing):
             self.registry.eject(ctx, peer, "missed deadline: dealing")
         return self.registry.seat(ctx, dealt) if self.terms.probation_steps else 0
 
@@ -334,6 +335,7 @@ class Beacon(Contract):
     def restart(self, ctx: Context) -> int:
         """Remove who did not open its secret and ask the others for fresh commitments; return who they are."""
         output, left = self.state["next"] - 1, self.sets.read("awaited")
+        self.rounds("stopped tosses", left.bit_count())
         for peer in members(left):
             self.registry.ban(ctx, peer, "aborted the coin toss", None)
         tossing = self.sets.read("tossing") & ~left
@@ -365,8 +367,9 @@ class Beacon(Contract):
     @linked
     def toss_again(self, ctx: Context) -> bool:
         """Await the fresh secrets; eject who posted no commitment; return whether anybody is left."""
-        for peer in members(self.sets.read("awaited")):
-            self.work("missing tosses")
+        missing = self.sets.read("awaited")
+        self.rounds("missing tosses", missing.bit_count())
+        for peer in members(missing):
             self.registry.eject(ctx, peer, "missed deadline: fresh commit")
         tossing = self.sets.read("tossing")
         self._await(ctx, self.state["next"] - 1, tossing)

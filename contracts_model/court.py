@@ -365,12 +365,12 @@ class Court(Contract):
         """
         voter = self.registry.index_of(ctx)
         ctx.require(kind in list(Absence), "unknown kind of absence")
+        self.work(f"absences of kind {kind}")
         if kind == Absence.AGGREGATE:
             ctx.require(step == self.ledger.step(), "not the current step")
         elif kind == Absence.REPORT:
             self._require_recent(ctx, step)
         ctx.require(peer < self.terms.n_peers, "no such peer")
-        self.work(f"absences of kind {kind}")
         key = (kind, step, peer)
         ctx.require(not self.absences.has(key, voter), "already reported")
         self.absences.add(key, voter)
@@ -465,6 +465,8 @@ class Court(Contract):
         refuted = reporter is not None and not guilty and not suspects and not absent
         if refuted and reporter is not None:
             self.registry.ban(ctx, reporter, "false accusation", None)
+        for what, mask in (("guilty", guilty), ("suspects", suspects), ("silent in court", absent)):
+            self.rounds(what, mask.bit_count())
         for peer in members(guilty):
             reason = offence(Kind(kind), peer == target)
             self.work(f"guilty: {reason}")
@@ -473,7 +475,6 @@ class Court(Contract):
         for part in members(suspects):
             self._open(ctx, Kind.AGGREGATION, step, part, None)
         for peer in members(absent):
-            self.work("silent in court")
             self.registry.eject(ctx, peer, "did not open the parts in court")
 
     @external

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from contracts_model.abi import AbiError, decode, encode
+from contracts_model.abi import AbiError, decode, decode_known, encode
 from contracts_model.computing import computing_gas, count_arguments
 from contracts_model.gas import TX_BASE_GAS, Meter, calldata_floor_gas, calldata_gas
 from contracts_model.host import Host
@@ -124,22 +124,35 @@ class Deployment:
                 return Call(sender, contract, name, decode(types, calldata[4:]), value_wei)
         raise AbiError(f"no function of {contract} has this selector")
 
-    def execute(self, call: Call, block_number: int, timestamp_s: int, gas_limit: int) -> Outcome:
+    def execute(
+        self, call: Call, block_number: int, timestamp_s: int, gas_limit: int, calldata: bytes | None = None
+    ) -> Outcome:
         """Run one call; all of its effects happen or none.
+
+        Parameters
+        ----------
+        call : Call
+            What is called.
+        block_number, timestamp_s : int
+            Of the block.
+        gas_limit : int
+            How much gas the sender pays for at most.
+        calldata : bytes, optional
+            :meth:`calldata` of the call, where it is known already.
 
         Returns
         -------
         Outcome
             With ``reason`` set when the call reverted, ran out of gas or was malformed.
         """
-        meter = Meter(gas_limit, warm={("account", call.contract), ("account", call.sender)})
+        meter = Meter(gas_limit, accounts={("account", call.contract), ("account", call.sender)})
         context = self._context(call, block_number, timestamp_s, meter)
         try:
-            calldata = self.calldata(call)
+            calldata = self.calldata(call) if calldata is None else calldata
         except (AbiError, Revert) as error:
             return Outcome(min(TX_BASE_GAS, gas_limit), str(error) or "malformed call", ())
-        intrinsic_gas = TX_BASE_GAS + calldata_gas(calldata)
-        if max(intrinsic_gas, calldata_floor_gas(calldata)) > gas_limit:
+        intrinsic_gas, floor_gas = TX_BASE_GAS + calldata_gas(calldata), calldata_floor_gas(calldata)
+        if max(intrinsic_gas, floor_gas) > gas_limit:
             return Outcome(gas_limit, "out of gas", ())
         meter.charge(intrinsic_gas)
         self.machine.meter = meter
@@ -156,7 +169,7 @@ class Deployment:
             context.events.clear()
         if self.journal is not None:
             self.journal.extend(meter.undo)
-        gas_used = gas_limit if reason == "out of gas" else meter.settle(calldata)
+        gas_used = gas_limit if reason == "out of gas" else meter.settle(floor_gas)
         return Outcome(gas_used, reason, tuple(context.events))
 
     def _run(self, call: Call, context: Context, calldata: bytes) -> str:
@@ -164,7 +177,7 @@ class Deployment:
         function = self.function_of(call)
         if call.value_wei and not getattr(function, "is_payable", False):
             return "this function takes no value"
-        arguments = decode(function.abi_types, calldata[4:])
+        arguments = decode_known(function.abi_types, calldata[4:])
         count_arguments(context.meter, function.abi_types, arguments)
         try:
             function(context, *arguments)

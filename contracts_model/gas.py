@@ -12,6 +12,7 @@ that as the Vyper twins in ``vyper/`` do.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any
@@ -77,7 +78,7 @@ def calldata_floor_gas(calldata: bytes) -> int:
     return TX_BASE_GAS + tokens * CALLDATA_FLOOR_TOKEN_GAS
 
 
-@dataclass
+@dataclass(eq=False)
 class Meter:
     """Gas, access lists, original values, counts of work and the undo log of one transaction.
 
@@ -88,9 +89,8 @@ class Meter:
     limit: int
     used: int = 0
     refund: int = 0
-    warm: set[Hashable] = field(default_factory=set)
-    original: dict[Hashable, object] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
+    accounts: set[Hashable] = field(default_factory=set)
+    counts: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
     undo: list[Callable[[], None]] = field(default_factory=list)
 
     def charge(self, gas: int) -> None:
@@ -99,22 +99,10 @@ class Meter:
 
     def count(self, what: str, times: int = 1) -> None:
         """Note that something with a price in compiled code was done so many times."""
-        self.counts[what] = self.counts.get(what, 0) + times
+        self.counts[what] += times
 
-    def touch(self, slot: Hashable) -> None:
-        """Charge a read of a storage slot."""
-        if slot in self.warm:
-            self.used += WARM_ACCESS_GAS
-        else:
-            self.warm.add(slot)
-            self.used += COLD_SLOAD_GAS
-
-    def store(self, slot: Hashable, current: Any, new: Any) -> None:
-        """Charge a write to a storage slot (EIP-2200 with EIP-2929 and EIP-3529)."""
-        if slot not in self.warm:
-            self.warm.add(slot)
-            self.used += COLD_SLOAD_GAS
-        original = self.original.setdefault(slot, current)
+    def store(self, original: Any, current: Any, new: Any) -> None:
+        """Charge a write to a warm storage slot (EIP-2200 with EIP-2929 and EIP-3529)."""
         if new == current:
             self.used += WARM_ACCESS_GAS
         elif original == current:
@@ -137,20 +125,20 @@ class Meter:
 
     def reach(self, account: Hashable) -> None:
         """Charge a message call to an account, cold or warm (EIP-2929)."""
-        if account in self.warm:
+        if account in self.accounts:
             self.used += WARM_ACCESS_GAS
         else:
-            self.warm.add(account)
+            self.accounts.add(account)
             self.used += COLD_ACCOUNT_GAS
 
     def send_value(self, is_new: bool) -> None:
         """Charge for the value that a message call carries; what is left of the stipend comes back."""
         self.used += CALL_VALUE_GAS - CALL_STIPEND_GAS + (NEW_ACCOUNT_GAS if is_new else 0)
 
-    def settle(self, calldata: bytes) -> int:
+    def settle(self, floor_gas: int) -> int:
         """Return the gas to pay: used less capped refunds, not under the calldata floor."""
         refund = min(self.refund, self.used // MAX_REFUND_QUOTIENT)
-        return max(self.used - refund, calldata_floor_gas(calldata))
+        return max(self.used - refund, floor_gas)
 
     def rollback(self) -> None:
         """Undo every state change of this transaction, last first."""

@@ -233,7 +233,8 @@ class StepLedger(Contract):
         drawn = draw(randomness, eligible, list(members(checkable)), self.terms.validators)
         hashes = len(drawn.seats) + len(drawn.pairs)
         ctx.meter.charge(hashes * sha256_gas(DRAW_INPUT_BYTES))
-        self.work("seats and targets drawn", hashes)
+        self.rounds("seats drawn", len(drawn.seats))
+        self.rounds("targets drawn", len(drawn.pairs))
         self.work("peers that could validate", len(eligible))
         self.work("peers that could be validated", len(drawn.candidates))
         self.work("steps with targets", len(drawn.candidates) > 0)
@@ -357,7 +358,9 @@ class StepLedger(Contract):
 
     def _end_commit(self, ctx: Context) -> None:
         committed = self.sets.read("committed")
-        for peer in members(self.sets.read("roster") & ~committed):
+        missing = self.sets.read("roster") & ~committed
+        self.rounds("peers without a commitment", missing.bit_count())
+        for peer in members(missing):
             self.registry.eject(ctx, peer, "missed deadline: commit")
         contributors = committed & ~self.sets.read("validators")
         self.sets.write("contributors", contributors)
@@ -427,6 +430,7 @@ class StepLedger(Contract):
 
     def _end_aggregation(self, ctx: Context) -> None:
         missing = self._missing_aggregators()
+        self.rounds("parts without an aggregate", missing.bit_count())
         for peer in members(missing):
             self.registry.eject(ctx, peer, "missed deadline: aggregate")
         void = missing | self.sets.read("dropped")

@@ -33,7 +33,7 @@ BURN = bytes(20)
 """Where slashed money goes: the one account that can be empty when money is sent to it."""
 
 
-LEAF_INPUT_BYTES, INNER_INPUT_BYTES, ROOT_INPUT_BYTES = 1 + 32, 1 + 32 + 32, 1 + 8 + 32
+INNER_INPUT_BYTES, ROOT_INPUT_BYTES = 1 + 32 + 32, 1 + 8 + 32
 
 
 def sha256_gas(size_bytes: int) -> int:
@@ -170,7 +170,7 @@ class Context:
         levels, siblings = path_work(index, size)
         hashed = min(siblings, len(path))
         fits = siblings == len(path)
-        self.meter.used += sha256_gas(LEAF_INPUT_BYTES) + hashed * sha256_gas(INNER_INPUT_BYTES)
+        self.meter.used += sha256_gas(1 + len(leaf)) + hashed * sha256_gas(INNER_INPUT_BYTES)
         self.meter.count("path checked")
         self.meter.count("path hashes", hashed)
         self.meter.count("path climbed", levels > 0)
@@ -265,6 +265,11 @@ class Contract:
             meter.count(f"{self.name} {to} {place} any", len(value) > 0)
             if value and isinstance(value[0], bytes) and len(value[0]) != 32:
                 meter.count(f"{self.name} {to} {place} words", sum(words(len(item)) for item in value))
+
+    def rounds(self, what: str, times: int) -> None:
+        """Note the rounds of a loop, and whether there were any."""
+        self.work(what, times)
+        self.work(f"any {what}", times > 0)
 
     def work(self, what: str, times: int = 1) -> None:
         """Note arithmetic whose amount no access to storage shows: rounds of a loop, a branch taken."""

@@ -11,7 +11,7 @@ from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from contracts_model.gas import MAPPING_SLOT_GAS, Meter
+from contracts_model.gas import COLD_SLOAD_GAS, MAPPING_SLOT_GAS, WARM_ACCESS_GAS, Meter
 
 WORD_BITS = 256
 
@@ -44,24 +44,43 @@ class Slots:
 
     def __post_init__(self) -> None:
         self._hashing_gas = MAPPING_SLOT_GAS * self.depth
+        self._warm_gas = self._hashing_gas + WARM_ACCESS_GAS
+        self._cold_gas = self._hashing_gas + COLD_SLOAD_GAS
         self._reading = f"{self.name} read"
         self._writing = f"{self.name} write"
+        self._meter: Meter | None = None
+        self._original: dict[Hashable, Any] = {}
+
+    def touched(self, meter: Meter) -> Iterator[Hashable]:
+        """Yield the keys that a transaction has read or written so far."""
+        return iter(self._original if self._meter is meter else ())
 
     def __getitem__(self, key: Hashable) -> Any:
+        value = self.data.get(key, 0)
         meter = self.machine.meter
         if meter is not None:
-            meter.used += self._hashing_gas
-            meter.counts[self._reading] = meter.counts.get(self._reading, 0) + 1
-            meter.touch((self.name, key))
-        return self.data.get(key, 0)
+            if meter is not self._meter:
+                self._meter, self._original = meter, {}
+            meter.counts[self._reading] += 1
+            if key in self._original:
+                meter.used += self._warm_gas
+            else:
+                self._original[key] = value
+                meter.used += self._cold_gas
+        return value
 
     def __setitem__(self, key: Hashable, value: Any) -> None:
         meter = self.machine.meter
         if meter is not None:
+            if meter is not self._meter:
+                self._meter, self._original = meter, {}
             current = self.data.get(key, 0)
+            meter.counts[self._writing] += 1
             meter.used += self._hashing_gas
-            meter.counts[self._writing] = meter.counts.get(self._writing, 0) + 1
-            meter.store((self.name, key), current, value)
+            if key not in self._original:
+                self._original[key] = current
+                meter.used += COLD_SLOAD_GAS
+            meter.store(self._original[key], current, value)
             meter.undo.append(lambda: self._put(key, current))
         self._put(key, value)
 

@@ -454,7 +454,7 @@ def prove_bad_share(
 def report_absence(kind: uint256, step: uint256, peer: uint256):
     """Say that nothing arrived from a peer; more than half of the active peers eject it."""
     voter: uint256 = staticcall Registry(REGISTRY).index_of(msg.sender)
-    assert kind >= NO_AGGREGATE and kind <= NO_DEALING, "unknown kind of absence"
+    assert unsafe_sub(kind, NO_AGGREGATE) <= NO_DEALING - NO_AGGREGATE, "unknown kind of absence"
     if kind == NO_AGGREGATE:
         assert step == staticcall Ledger(LEDGER).step(), "not the current step"
     elif kind == NO_REPORT:

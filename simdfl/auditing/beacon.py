@@ -16,7 +16,7 @@ from simdfl.auditing.findings import Findings
 from simdfl.auditing.published import Published
 from simdfl.crypto.beacon import BeaconScheme
 from simdfl.crypto.hashing import sha256
-from simdfl.crypto.merkle import merkle_root
+from contracts_model.merkle import merkle_root
 
 
 class BeaconAudit:

@@ -219,7 +219,7 @@ class ChainAudit:
         most_wei = gas_limit * as_wei(place, r["max_fee_wei"]) + value_wei + data_wei
         can_pay = self.job.wallets.of(sender) >= most_wei
         self._require("block rules", can_pay, place, "its sender could not have paid for it")
-        outcome = self.job.execute(call, number, timestamp_s, gas_limit)
+        outcome = self.job.execute(call, number, timestamp_s, gas_limit, calldata)
         claimed = (r["function"], r["reason"], r["gas_used"], canonical_json(r["events"]))
         own = (call.function, outcome.reason, outcome.gas_used, canonical_json(events_json(outcome.events)))
         if claimed != own:

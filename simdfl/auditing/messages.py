@@ -17,7 +17,7 @@ from simdfl.auditing.findings import Findings, Unusable
 from simdfl.auditing.parts import ENTRY_BYTES
 from simdfl.auditing.published import Published, as_bytes, as_wei, as_whole, require_fields
 from simdfl.crypto.hashing import sha256
-from simdfl.crypto.merkle import merkle_root
+from contracts_model.merkle import merkle_root
 from simdfl.crypto.signatures import recover
 
 OPEN_STEPS = 4

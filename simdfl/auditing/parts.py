@@ -17,7 +17,7 @@ import numpy as np
 from simdfl.aggregation.clipping import centered_clip_parts
 from simdfl.crypto.encoding import canonical_float32
 from simdfl.crypto.hashing import digest, sha256, xof
-from simdfl.crypto.merkle import merkle_root
+from contracts_model.merkle import merkle_root
 
 UNIT = 2.0**40
 SATURATION = 2.0**62

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from simdfl.chain.prices import ProofPrices
 from simdfl.crypto.beacon import BeaconScheme, RandomBeacon
 from simdfl.crypto.hashing import keccak256, sha256
-from simdfl.crypto.merkle import verify_path
+from contracts_model.merkle import verify_path
 from simdfl.crypto.signatures import recover
 from simdfl.memo import Memo
 

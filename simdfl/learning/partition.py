@@ -19,7 +19,7 @@ from functools import cached_property
 
 import numpy as np
 
-from simdfl.crypto.merkle import merkle_path, merkle_root, verify_path
+from contracts_model.merkle import merkle_path, merkle_root, verify_path
 from simdfl.errors import UserError
 from simdfl.learning.data import Dataset, record_leaf
 

@@ -15,7 +15,7 @@ from contracts_model.court import Absence
 from simdfl.chain.history import mask_members
 from simdfl.crypto.beacon import BeaconScheme
 from simdfl.crypto.hashing import sha256
-from simdfl.crypto.merkle import merkle_path, merkle_root
+from contracts_model.merkle import merkle_path, merkle_root
 from simdfl.kernel.actor import Life
 from simdfl.network import Traffic
 from simdfl.protocols.dealing import DealingView

@@ -17,7 +17,7 @@ from contracts_model.terms import FIXED_POINT_BITS
 from simdfl.aggregation.clipping import centered_clip_parts
 from simdfl.crypto.encoding import canonical_float32
 from simdfl.crypto.hashing import digest, sha256, xof
-from simdfl.crypto.merkle import merkle_path, merkle_root
+from contracts_model.merkle import merkle_path, merkle_root
 from simdfl.learning.sizes import SizeModel
 from simdfl.memo import Memo
 from simdfl.store import NOTHING, Nothing

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from contracts_model import Phase
 from contracts_model.beacon import dealing_context
-from simdfl.crypto.merkle import merkle_root
+from contracts_model.merkle import merkle_root
 from simdfl.crypto.sharing import SHARINGS, Setting
 
 

@@ -45,21 +45,25 @@ EIP_2200_AS_OF_EIP_3529 = [
 
 @pytest.mark.parametrize("original, writes, gas, refund", EIP_2200_AS_OF_EIP_3529)
 def test_storage_writes_cost_what_the_eips_say(original, writes, gas, refund):
-    meter, current = Meter(10**6), original
+    slots = Slots(Machine(), "slots", depth=0, data={"slot": original} if original else {})
+    meter = slots.machine.meter = Meter(10**6)
     for new in writes:
-        meter.store("slot", current, new)
-        current = new
+        slots["slot"] = new
     assert (meter.used - COLD_SLOAD_GAS, meter.refund) == (gas, refund)
 
 
 def test_the_first_access_is_cold_the_others_warm():
-    meter = Meter(10**6)
+    slots = Slots(Machine(), "slots", depth=0, data={"slot": 5})
+    meter = slots.machine.meter = Meter(10**6)
     spent = []
-    for touch in (meter.touch, meter.touch, lambda slot: meter.store(slot, 5, 6)):
+    for touch in (lambda: slots["slot"], lambda: slots["slot"], lambda: slots.__setitem__("slot", 6)):
         before = meter.used
-        touch("slot")
+        touch()
         spent.append(meter.used - before)
     assert spent == [2_100, 100, 2_900]
+    slots.machine.meter = Meter(10**6)
+    assert slots["slot"] == 6
+    assert slots.machine.meter.used == 2_100  # cold again in the next transaction
     before = meter.used
     meter.reach("court")
     meter.reach("court")
@@ -68,9 +72,9 @@ def test_the_first_access_is_cold_the_others_warm():
 
 def test_refunds_are_capped_at_a_fifth():
     meter = Meter(10**6, used=50_000, refund=30_000)
-    assert meter.settle(b"") == 40_000
+    assert meter.settle(TX_BASE_GAS) == 40_000
     meter.refund = 4_800
-    assert meter.settle(b"") == 45_200
+    assert meter.settle(TX_BASE_GAS) == 45_200
 
 
 def test_calldata_has_a_price_and_a_floor():
@@ -78,9 +82,10 @@ def test_calldata_has_a_price_and_a_floor():
     assert calldata_gas(data) == 2 * 4 + 2 * 16
     assert calldata_floor_gas(data) == TX_BASE_GAS + 10 * (2 + 4 * 2)
     meter = Meter(10**6, used=TX_BASE_GAS + calldata_gas(bytes(100)))
-    assert meter.settle(bytes(100)) == TX_BASE_GAS + 10 * 100  # data-heavy: the floor of EIP-7623
+    floor = calldata_floor_gas(bytes(100))
+    assert meter.settle(floor) == TX_BASE_GAS + 10 * 100  # data-heavy: the floor of EIP-7623
     meter.used += 10_000
-    assert meter.settle(bytes(100)) == TX_BASE_GAS + 400 + 10_000  # work-heavy: the standard price
+    assert meter.settle(floor) == TX_BASE_GAS + 400 + 10_000  # work-heavy: the standard price
 
 
 def test_the_limit_may_be_reached_but_not_passed():

@@ -34,6 +34,10 @@ class Measured:
     spent: int
     gas_used: int
 
+    def is_equal(self) -> bool:
+        """Return whether both paid the same."""
+        return self.outcome.gas_used == self.gas_used
+
 
 STRANGER = Keypair.from_seed(h("stranger")).address
 START_S = 1_000
@@ -188,13 +192,11 @@ class Double(Stage):
         seen = [read_log(self.contract_at[account], topic, data) for account, topic, data in logs]
         assert seen == [as_logged(event) for event in outcome.events], (call, seen, outcome.events)
         stored = {slots.name: slots for slots in storage_of(self.job)}
-        for what in meter.warm:
-            if what[0] == "account":
-                continue
-            name, key = what
-            account, slot = self.twins.slot_of(name, key)
-            mine = value_word(name, stored[name].data.get(key, 0))
-            assert self.evm.storage(account, slot) == mine, (call, name, key)
+        for name, slots in stored.items():
+            for key in slots.touched(meter):
+                account, slot = self.twins.slot_of(name, key)
+                mine = value_word(name, slots.data.get(key, 0))
+                assert self.evm.storage(account, slot) == mine, (call, name, key)
         assert self.evm.balance(self.twins.addresses["treasury"]) == self.job.wallets.of(VAULT)
         assert self.evm.balance(call.sender) == self.job.wallets.of(call.sender)
 

@@ -12,7 +12,7 @@ from contracts_model.court import Absence, share_topic
 from contracts_model.rewards import payout_digest
 from contracts_model.storage import members
 from contracts_model.terms import Withheld
-from simdfl.crypto.merkle import merkle_root
+from contracts_model.merkle import merkle_root
 
 BIG = (2**64 - 1, 2**64, 2**255, 2**256 - 1)
 
@@ -29,6 +29,8 @@ SETTINGS: tuple[dict[str, Any], ...] = (
     {"n": 6, "tolerated_percent": 33, "projections": 3},
     {"n": 12, "epoch_outputs": 5, "steps": 4, "validators": 2},
     {"n": 30, "validators": 4, "steps": 2},
+    {"n": 7, "projections": 7, "steps": 3, "threshold_percent": 80},
+    {"n": 8, "projections": 1, "steps": 3, "threshold_percent": 25},
     {"n": 6, "contribution_percent": 50, "contribution_every": 1, "steps": 4},
     {"n": 9, "contribution_percent": 100, "contribution_every": 2, "steps": 5, "jury_size": 3},
     {"n": 20, "jury_size": 9, "projections": 4, "shows": True, "canary_permille": 300, "steps": 2},
@@ -43,6 +45,7 @@ class Play:
         self.d = double
         self.random = random
         self.is_calm = random.random() < 0.6
+        self.withholding = random.choice([0, 0, 0.1])
         self.fresh: dict[tuple[int, int, int], tuple[int, bytes, bytes]] = {}
 
     def run(self, calls: int) -> None:
@@ -103,6 +106,8 @@ class Play:
             self.commit()
         elif phase == Phase.AGGREGATE:
             self.aggregate()
+        elif phase == Phase.REVEAL and self.random.random() < self.withholding:
+            self.wait()
         elif phase in (Phase.REVEAL, Phase.RECOVER):
             self.open()
         else:
@@ -373,7 +378,7 @@ class Play:
 
     def challenge(self, step: int, part: int, sums: dict[int, list[int]]) -> tuple:
         from contracts_model.court import entry_leaf
-        from simdfl.crypto.merkle import merkle_path
+        from contracts_model.merkle import merkle_path
 
         leaves, roots, paths, signatures = [], [], [], []
         n, k = self.d.terms.n_peers, self.d.terms.projections

@@ -11,7 +11,7 @@ import pytest
 from small_runs import attack, build_small, reasons, removed, run_small
 
 import contracts_model.ledger as ledger_module
-from contracts_model.draw import draw_validators
+from contracts_model.draw import draw, draw_validators
 from simdfl.protocols.evidence_duty import EvidenceDuty
 from simdfl.protocols.exchange_duty import ExchangeDuty
 from simdfl.protocols.verification_duty import VerificationDuty
@@ -96,10 +96,10 @@ def test_who_flips_unforeseeably_drawn_gradients_is_caught() -> None:
 def test_with_validators_known_before_the_commitments_nobody_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     def draw_early(randomness: bytes, active: list[int], checkable: list[int], count: int) -> Any:
         steps.append(len(steps))
-        return draw_validators(foreseeable(steps[-1]), active, checkable, count)
+        return draw(foreseeable(steps[-1]), active, checkable, count)
 
     steps: list[int] = []
-    monkeypatch.setattr(ledger_module, "draw_validators", draw_early)
+    monkeypatch.setattr(ledger_module, "draw", draw_early)
     world, result = run_unchecked_flip()
     assert len(harm(world, result)[0]) == 3
     assert result.removals == []

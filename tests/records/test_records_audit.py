@@ -14,7 +14,7 @@ from recorded_run import small_run, write_small
 from simdfl.canonical import canonical_json
 from simdfl.crypto.encoding import Writer
 from simdfl.crypto.hashing import digest
-from simdfl.crypto.merkle import merkle_root
+from contracts_model.merkle import merkle_root
 from simdfl.crypto.signatures import recover
 
 Lines = list[dict[str, Any]]

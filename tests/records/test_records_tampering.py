@@ -67,7 +67,7 @@ def test_a_projection(forger: Forger, is_signed_over: bool) -> None:
     """A number in a report; the digest beside it can be made to fit, the signature cannot."""
 
     def change(lines: Lines) -> None:
-        from simdfl.crypto.merkle import merkle_root
+        from contracts_model.merkle import merkle_root
 
         report = next(m for m in lines if m["topic"] == "REPORT" and m["step"] == 2)
         entries = report["content"]["entries"]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simdfl.crypto.merkle import _tree_head, merkle_path, merkle_root, merkle_root_from_path, verify_path
+from contracts_model.merkle import _tree_head, merkle_path, merkle_root, merkle_root_from_path, verify_path
 
 leaf_lists = st.lists(st.binary(max_size=40), min_size=1, max_size=20)
 RFC_LEAVES = [

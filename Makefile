@@ -13,6 +13,7 @@ $(VENV)/.installed: pyproject.toml
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet -e ".[dev]"
+	$(BIN)/python -m pip install --quiet -e ".[evm]" || echo "no EVMs for this platform: tests/evm will be skipped"
 	touch $@
 
 demo: $(VENV)/.installed

@@ -403,6 +403,7 @@ class Beacon(Contract):
         """Combine all opened secrets into the output; store it, return its number and value."""
         output = self.state["next"] - 1
         count = self.state["recovered"]
+        self.rounds("secrets recovered", count)
         pieces = [
             bytes(self.recovered[(output, i, 0)]) + bytes(self.recovered[(output, i, 1)]) for i in range(count)
         ]

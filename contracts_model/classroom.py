@@ -47,7 +47,13 @@ class HashHost:
         return proof == sha256(context + public_key).digest()
 
     def verify_dealing(
-        self, context: bytes, receivers: Sequence[bytes], threshold: int, transcript: bytes, commitment: bytes, k: int
+        self,
+        context: bytes,
+        receivers: Sequence[bytes],
+        threshold: int,
+        transcript: bytes,
+        commitment: bytes,
+        k: int,
     ) -> bool:
         """Check that the transcript is the commitment: of a hash nothing else can be checked."""
         return transcript == commitment
@@ -57,7 +63,13 @@ class HashHost:
         return commitment == sha256(context + secret.to_bytes(32, "big")).digest()
 
     def verify_share(
-        self, context: bytes, receivers: Sequence[bytes], threshold: int, transcript: bytes, position: int, share: bytes
+        self,
+        context: bytes,
+        receivers: Sequence[bytes],
+        threshold: int,
+        transcript: bytes,
+        position: int,
+        share: bytes,
     ) -> bool:
         """Return False: hashes have no shares."""
         return False
@@ -114,11 +126,13 @@ class Classroom:
     ----------
     peers : int
         How many.
+    host : HashHost, optional
+        Another one, with other prices.
     **terms
         Changes to the manifest (:class:`~contracts_model.terms.Terms`).
     """
 
-    def __init__(self, peers: int = 4, **terms: Any) -> None:
+    def __init__(self, peers: int = 4, host: HashHost | None = None, **terms: Any) -> None:
         addresses = tuple(_hash("peer", peer)[:20] for peer in range(peers))
         seconds = ("register_s", "deal_s", "commit_s", "aggregate_s", "reveal_s", "recover_s", "vote_s")
         chosen: dict[str, Any] = dict(
@@ -136,11 +150,11 @@ class Classroom:
             reward_wei=ETHER // 100,
             reporter_percent=25,
             withheld=Withheld.RESTART,
-            **dict.fromkeys(seconds, 60),
+            **dict.fromkeys(seconds, 60 * peers),
         )
         self.terms = Terms(**{**chosen, **terms})
         balances = dict.fromkeys(addresses, 100 * ETHER) | {self.terms.owner: 100 * ETHER}
-        self.job = Job(self.terms, HashHost(), balances)
+        self.job = Job(self.terms, host or HashHost(), balances)
         self.now_s = 0
         self.log: list[Event] = list(self.job.genesis_events)
         self.call(self.terms.owner, "treasury.fund", value=10 * ETHER)
@@ -148,14 +162,17 @@ class Classroom:
     # ---- calls
 
     def call(self, who: int | bytes, where: str, *args: Any, value: int = 0) -> Outcome:
-        """Make one call, tell of it, and return what became of it; times goes on by a second."""
+        """Make one call, tell of it, and return what became of it; time goes on by a second."""
         self.now_s += 1
         contract, function = where.split(".")
         sender = who if isinstance(who, bytes) else self.terms.members[who]
-        outcome = self.job.execute(Call(sender, contract, function, args, value), self.now_s, self.now_s, GAS_LIMIT)
+        outcome = self.job.execute(
+            Call(sender, contract, function, args, value), self.now_s, self.now_s, GAS_LIMIT
+        )
         self.log += outcome.events
         told = ", ".join(event.name for event in outcome.events) or outcome.reason or "nothing happened"
-        print(f"{'owner' if isinstance(who, bytes) else f'peer {who}':7} {where:22} {outcome.gas_used:>9,} gas  {told}")
+        caller = "owner" if isinstance(who, bytes) else f"peer {who}"
+        print(f"{caller:7} {where:22} {outcome.gas_used:>9,} gas  {told}")
         return outcome
 
     def everybody(self, act: str) -> None:

@@ -1,9 +1,9 @@
 """What compiled code pays for arithmetic and memory: the gas that no opcode with a price of its own explains.
 
-Every function has a constant, and a price for each thing that its work grows with: slots read and written, events,
-message calls, rounds of loops, words of dynamic arguments, and the place where it reverts. The prices are those of
-the Vyper twins in ``vyper/``; ``data/computing_gas.csv`` holds them, and ``data/README.md`` says how they are
-measured. With them the gas of a call is that of the twin on an EVM, to the unit.
+Every function has a constant, and a price for each thing that its work grows with: slots read and written,
+events, message calls, rounds of loops, words of dynamic arguments, and the place where it reverts. The prices
+are those of the Vyper twins in ``vyper/``; ``data/computing_gas.csv`` holds them, and ``data/README.md`` says
+how they are measured. With them the gas of a call is that of the twin on an EVM, to the unit.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from enum import IntEnum
 from contracts_model.abi import Bytes, Bytes32, Bytes32s, BytesList, Uint
 from contracts_model.beacon import Beacon, mask_bytes
 from contracts_model.draw import draw_jury
+from contracts_model.gas import words
 from contracts_model.ledger import StepLedger
 from contracts_model.registry import Registry
 from contracts_model.runtime import Context, Contract, Mask, external, linked, sha256_gas
@@ -269,6 +270,7 @@ class Court(Contract):
             self._require_signed(ctx, peer, REPORT_TOPIC, step, root, signature)
             sums = [total + number for total, number in zip(sums, self._projections(ctx, part, leaf))]
             self.work("projections read", self.terms.projections)
+            self.work("entry words read", self.terms.projections * words(len(leaf)))
         self.work("projections compared", self.terms.projections)
         bound = self.terms.tolerance * len(reporters)
         ctx.require(any(abs(total) > bound for total in sums), "the sum is within tolerance")
@@ -286,6 +288,7 @@ class Court(Contract):
         ]
         has_length = len(leaf) == ENTRY_BYTES * (self.terms.projections + 2)
         self.work("entries of the right length", has_length)
+        self.work("entry words read", words(len(leaf)) if has_length else 0)
         fits = has_length and numbers[0] == part
         ctx.require(fits, "not this part's entry")
         return numbers[1:-1]

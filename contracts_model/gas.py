@@ -6,8 +6,8 @@ value) and EIP-3529 (refunds, capped at a fifth of the gas used); calldata follo
 EIP-7623; BLS12-381 precompiles follow EIP-2537.
 
 What is left, arithmetic and memory, depends on the compiled code. The meter counts what a call does (slots read
-and written, events, calls from contract to contract, rounds of loops), and :mod:`contracts_model.computing` prices
-that as the Vyper twins in ``vyper/`` do.
+and written, events, calls from contract to contract, rounds of loops), and :mod:`contracts_model.computing`
+prices that as the Vyper twins in ``vyper/`` do.
 """
 
 from __future__ import annotations

@@ -70,6 +70,7 @@ def levels_until(index: int, size: int, given: int) -> int:
 
 
 SIGNATURE_BYTES = 65
+WORD_BYTES = 32
 HALF_CURVE_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
 
 
@@ -263,8 +264,9 @@ class Contract:
                 continue
             meter.count(f"{self.name} {to} {place} items", len(value))
             meter.count(f"{self.name} {to} {place} any", len(value) > 0)
-            if value and isinstance(value[0], bytes) and len(value[0]) != 32:
-                meter.count(f"{self.name} {to} {place} words", sum(words(len(item)) for item in value))
+            sizes = [len(item) for item in value if isinstance(item, bytes)]
+            if sizes and sizes[0] != WORD_BYTES:
+                meter.count(f"{self.name} {to} {place} words", sum(map(words, sizes)))
 
     def rounds(self, what: str, times: int) -> None:
         """Note the rounds of a loop, and whether there were any."""

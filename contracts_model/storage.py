@@ -1,8 +1,8 @@
 """Contract storage: state variables whose every access is metered and can be undone.
 
 A :class:`Slots` is what Solidity and Vyper call a mapping, or, with ``depth=0``, a group of plain variables by
-name: zero where nothing was written. Outside a transaction (tests, notebooks, read-only views) accesses are free. One
-Python value stands for one 32-byte slot; :class:`BitSet` packs 256 members into a slot.
+name: zero where nothing was written. Outside a transaction (tests, notebooks, read-only views) accesses are
+free. One Python value stands for one 32-byte slot; :class:`BitSet` packs 256 members into a slot.
 """
 
 from __future__ import annotations

@@ -11,12 +11,12 @@ import numpy as np
 
 from contracts_model.beacon import dealing_context, first_of_pack
 from contracts_model.job import Job
+from contracts_model.merkle import merkle_root
 from simdfl.auditing.facts import Facts
 from simdfl.auditing.findings import Findings
 from simdfl.auditing.published import Published
 from simdfl.crypto.beacon import BeaconScheme
 from simdfl.crypto.hashing import sha256
-from contracts_model.merkle import merkle_root
 
 
 class BeaconAudit:

@@ -11,13 +11,13 @@ from typing import Any
 
 from contracts_model.anchor import anchor_body
 from contracts_model.court import Kind, message_digest
+from contracts_model.merkle import merkle_root
 from simdfl.auditing.beacon import BeaconAudit
 from simdfl.auditing.facts import Facts, StepFacts
 from simdfl.auditing.findings import Findings, Unusable
 from simdfl.auditing.parts import ENTRY_BYTES
 from simdfl.auditing.published import Published, as_bytes, as_wei, as_whole, require_fields
 from simdfl.crypto.hashing import sha256
-from contracts_model.merkle import merkle_root
 from simdfl.crypto.signatures import recover
 
 OPEN_STEPS = 4

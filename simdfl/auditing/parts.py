@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from contracts_model.merkle import merkle_root
 from simdfl.aggregation.clipping import centered_clip_parts
 from simdfl.crypto.encoding import canonical_float32
 from simdfl.crypto.hashing import digest, sha256, xof
-from contracts_model.merkle import merkle_root
 
 UNIT = 2.0**40
 SATURATION = 2.0**62

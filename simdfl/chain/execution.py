@@ -132,9 +132,7 @@ class Execution:
 
     def _apply(self, transaction: Transaction, number: int, position: int, timestamp_s: int) -> Receipt:
         call = transaction.call
-        outcome = self.job.execute(
-            call, number, timestamp_s, transaction.gas_limit, transaction.calldata
-        )
+        outcome = self.job.execute(call, number, timestamp_s, transaction.gas_limit, transaction.calldata)
         self._count(call.sender, transaction.nonce + 1)
         tip_wei = self._tip_wei(transaction)
         self._pay(call.sender, FEE_BURN, outcome.gas_used * self.base_fee_wei)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from contracts_model.merkle import verify_path
 from simdfl.chain.prices import ProofPrices
 from simdfl.crypto.beacon import BeaconScheme, RandomBeacon
 from simdfl.crypto.hashing import keccak256, sha256
-from contracts_model.merkle import verify_path
 from simdfl.crypto.signatures import recover
 from simdfl.memo import Memo
 

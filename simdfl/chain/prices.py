@@ -1,9 +1,9 @@
 """What checking the beacon's proofs costs on chain, by scheme.
 
 LDEI sharings have verifier contracts, whose gas is known to the unit (:mod:`contracts_model.verification`); the
-group ``ideal`` is priced as BLS12-381, in whose place it stands. The other sharings have none: their price is that
-of LDEI, scaled by the multiplications of points. So is that of sizes which the verifiers do not take. Commitments
-are opened by one hash.
+group ``ideal`` is priced as BLS12-381, in whose place it stands. The other sharings have none: their price is
+that of LDEI, scaled by the multiplications of points. So is that of sizes which the verifiers do not take.
+Commitments are opened by one hash.
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ from functools import cached_property
 
 import numpy as np
 
-from simdfl.crypto.encoding import canonical_float32
 from contracts_model.merkle import merkle_root
+from simdfl.crypto.encoding import canonical_float32
 from simdfl.errors import UserError
 
 DIGITS_PIXEL_MAX = 16.0

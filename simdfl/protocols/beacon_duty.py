@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from contracts_model.beacon import dealing_context, first_of_pack
 from contracts_model.court import Absence
+from contracts_model.merkle import merkle_path, merkle_root
 from simdfl.chain.history import mask_members
 from simdfl.crypto.beacon import BeaconScheme
 from simdfl.crypto.hashing import sha256
-from contracts_model.merkle import merkle_path, merkle_root
 from simdfl.kernel.actor import Life
 from simdfl.network import Traffic
 from simdfl.protocols.dealing import DealingView

@@ -13,11 +13,11 @@ from functools import cached_property
 import numpy as np
 
 from contracts_model.court import entry_leaf
+from contracts_model.merkle import merkle_path, merkle_root
 from contracts_model.terms import FIXED_POINT_BITS
 from simdfl.aggregation.clipping import centered_clip_parts
 from simdfl.crypto.encoding import canonical_float32
 from simdfl.crypto.hashing import digest, sha256, xof
-from contracts_model.merkle import merkle_path, merkle_root
 from simdfl.learning.sizes import SizeModel
 from simdfl.memo import Memo
 from simdfl.store import NOTHING, Nothing

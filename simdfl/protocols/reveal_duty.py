@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from contracts_model import Phase, Withheld
 from contracts_model.beacon import dealing_context
 from contracts_model.court import share_topic
+from contracts_model.merkle import merkle_path
 from simdfl.chain.history import mask_members
 from simdfl.crypto.beacon import BeaconScheme
 from simdfl.crypto.hashing import sha256
-from contracts_model.merkle import merkle_path
 from simdfl.kernel.actor import Life
 from simdfl.network import Message, Traffic
 from simdfl.protocols.beacon_duty import PROOF_GAS_LIMIT, DealtEpoch, make_epoch

@@ -1,9 +1,9 @@
 """Contract calls a second with exact gas: this library against EVMs on the same transactions.
 
-``python tests/benchmarks/bench_contracts.py [--n N] [--calls N]`` plays honest steps of a job, records the calls, and
-runs the same ones again on each: the Python contracts, revm (through pyrevm), py-evm and Ethereum's execution
-specifications. The slow ones run a part of the calls from the start. Verifying proofs is left out everywhere: the contracts
-ask a verifier that hashes. Needs the ``evm`` extra.
+``python tests/benchmarks/bench_contracts.py [--n N] [--calls N]`` plays honest steps of a job, records the
+calls, and runs the same ones again on each: the Python contracts, revm (through pyrevm), py-evm and Ethereum's
+execution specifications. The slow ones run a part of the calls from the start. Verifying proofs is left out
+everywhere: the contracts ask a verifier that hashes. Needs the ``evm`` extra.
 """
 
 from __future__ import annotations

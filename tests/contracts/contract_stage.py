@@ -8,10 +8,10 @@ from hashlib import sha256
 from contracts_model import Call, Event, Job, Outcome, Phase, Terms
 from contracts_model.beacon import dealing_context
 from contracts_model.court import entry_leaf, message_digest
+from contracts_model.merkle import merkle_path, merkle_root
 from contracts_model.storage import BitSet, Slots, members
 from simdfl.chain.host import ChainHost
 from simdfl.crypto.beacon import BeaconScheme
-from contracts_model.merkle import merkle_path, merkle_root
 from simdfl.crypto.signatures import Keypair
 
 DEPOSIT, REWARD, POT = 1_000_000, 10_000, 10_000_000

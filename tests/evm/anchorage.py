@@ -65,9 +65,8 @@ class AnchorPlay:
         self.d.call(self.d.terms.owner, "treasury.fund", value=10**6)
         while len(self.d.made) < calls:
             self.d.now += self.random.choice([0, 0, 1, 30])
-            moves = (
-                [self.register] * 3 + [self.anchor] * 4 + [self.post] * 3 + [self.challenge] * 3 + [self.withdraw]
-            )
+            moves = [self.register] * 3 + [self.anchor] * 4 + [self.post] * 3 + [self.challenge] * 3
+            moves += [self.withdraw] + [self.quarrel] * 3
             self.random.choice(moves)()
 
     def who(self) -> int | bytes:
@@ -110,6 +109,14 @@ class AnchorPlay:
 
     def challenge(self) -> None:
         epoch, content = self.epoch(), self.content()
+        self.d.call(self.who(), "anchor.challenge", epoch, *content, *self.signed(epoch, content))
+
+    def quarrel(self) -> None:
+        """Somebody posts alone, and a quorum contradicts at once."""
+        peer, epoch = self.random.randrange(self.d.terms.n_peers), self.random.randrange(10**6)
+        self.d.call(peer, "anchor.register", value=DEPOSIT)
+        self.d.call(peer, "anchor.post", epoch, *self.content())
+        content = self.content()
         self.d.call(self.who(), "anchor.challenge", epoch, *content, *self.signed(epoch, content))
 
     def withdraw(self) -> None:

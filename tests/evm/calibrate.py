@@ -1,7 +1,7 @@
 """Measure the prices of arithmetic and memory: ``python tests/evm/calibrate.py [--plays N]``.
 
-Random plays run on the compiled twins of the contracts; ``contracts_model/data/computing_gas.csv`` is written anew. To be
-run after any change of a contract, its twin or the compiler; takes some twenty minutes.
+Random plays run on the compiled twins of the contracts; ``contracts_model/data/computing_gas.csv`` is written
+anew. To be run after any change of a contract, its twin or the compiler; takes some twenty minutes.
 """
 
 from __future__ import annotations

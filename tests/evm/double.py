@@ -25,7 +25,7 @@ from contract_stage import DEPOSIT, POT, Stage, h, make_terms
 
 @dataclass(frozen=True)
 class Measured:
-    """What a call cost: here without the share of arithmetic and memory, and on the EVM before refunds and after."""
+    """What a call cost: here without arithmetic and memory, on the EVM before refunds and after."""
 
     call: Call
     outcome: Outcome
@@ -80,7 +80,7 @@ class EelsEvm:
 
 
 class Revm:
-    """revm: fast; its gas is wrong after the first transaction (slots stay warm), its states and logs are right."""
+    """revm: fast, right in states and logs; its gas is wrong after the first transaction (slots stay warm)."""
 
     has_gas = False
 

@@ -35,7 +35,6 @@ try:
     from ethereum.forks.osaka.transactions import FeeMarketTransaction, calculate_intrinsic_cost
     from ethereum.forks.osaka.utils.message import prepare_message
     from ethereum.forks.osaka.vm import interpreter
-    from ethereum.forks.osaka.vm import interpreter
     from ethereum.forks.osaka.vm.interpreter import MessageCallOutput, process_message_call
     from ethereum.forks.osaka.vm.precompiled_contracts.mapping import PRE_COMPILED_CONTRACTS
     from ethereum_types.bytes import Bytes, Bytes0, Bytes32

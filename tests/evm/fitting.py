@@ -1,8 +1,9 @@
 """From measured calls to prices: exact solution of linear equations in what the calls did.
 
-Each measured call says: what was left of its gas is the constant of its function plus a price for each thing that it
-did, times how often. All calls of a function together are solved in rational numbers; where measurements leave a
-choice, prices are zero as far as possible. A call that no choice of prices explains is a conflict.
+Each measured call says: what was left of its gas is the constant of its function plus a price for each thing
+that it did, times how often. All calls of a function together are solved in rational numbers; where
+measurements leave a choice, prices are zero as far as possible. A call that no choice of prices explains is a
+conflict.
 """
 
 from __future__ import annotations

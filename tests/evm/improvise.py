@@ -9,10 +9,10 @@ from double import DEPOSIT, STRANGER, Double, h
 
 from contracts_model import Phase
 from contracts_model.court import Absence, share_topic
+from contracts_model.merkle import merkle_root
 from contracts_model.rewards import payout_digest
 from contracts_model.storage import members
 from contracts_model.terms import Withheld
-from contracts_model.merkle import merkle_root
 
 BIG = (2**64 - 1, 2**64, 2**255, 2**256 - 1)
 

@@ -1,4 +1,4 @@
-"""A host and a beacon whose proofs are hashes, for tests of the contracts that ask a verifier (twin: rehearsal.vy).
+"""A host and a beacon whose proofs are hashes, for tests of what asks a verifier (twin: rehearsal.vy).
 
 Nothing is secret here; the interfaces are those of :class:`simdfl.chain.host.ChainHost` and
 :class:`simdfl.crypto.beacon.BeaconScheme`. What the verifier spends is asked of the compiled contract itself.
@@ -11,15 +11,15 @@ from hashlib import sha256 as _sha256
 
 from eels import Chain, calldata
 
+from contracts_model.merkle import verify_path
 from simdfl.crypto.groups import curve
 from simdfl.crypto.hashing import keccak256
-from contracts_model.merkle import verify_path
 from simdfl.crypto.sharing import Dealing
 from simdfl.crypto.signatures import recover
 
 
 def transcript_bytes(threshold: int) -> int:
-    """Return how long a transcript is: a hash, a commitment, and padding by the threshold that is not proportional to it."""
+    """Return how long a transcript is: a hash, a commitment, and padding not in proportion to the threshold."""
     return 80 + 32 * (3 * threshold + threshold**2 % 5)
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from random import Random
-from typing import Any
 
 import eels  # noqa: F401  (skips where the evm extra is missing)
 import pytest
@@ -16,6 +15,14 @@ from anchorage import AnchorDouble, AnchorPlay
 from double import Double, Revm
 from improvise import SETTINGS, Play
 from twins import ANCHORED, NAMES, SOURCES, program
+
+from contracts_model.anchor import Anchor
+from contracts_model.beacon import Beacon
+from contracts_model.court import Court
+from contracts_model.ledger import StepLedger
+from contracts_model.registry import Registry
+from contracts_model.rewards import Rewards
+from contracts_model.treasury import Treasury
 
 CALLS = 300
 CODE_BYTES_CAP = 24_576
@@ -60,17 +67,9 @@ def test_three_thousand_random_calls_of_every_contract_run_alike() -> None:
 
 def interface() -> list[tuple[str, str]]:
     """Return all external functions of all contracts."""
-    from contracts_model.anchor import Anchor
-    from contracts_model.beacon import Beacon
-    from contracts_model.court import Court
-    from contracts_model.ledger import StepLedger
-    from contracts_model.registry import Registry
-    from contracts_model.rewards import Rewards
-    from contracts_model.treasury import Treasury
-
-    kinds: dict[str, Any] = dict(treasury=Treasury, registry=Registry, beacon=Beacon, ledger=StepLedger)
-    kinds |= dict(court=Court, rewards=Rewards, anchor=Anchor)
-    return [(name, f) for name, kind in kinds.items() for f in dir(kind) if hasattr(getattr(kind, f), "abi_types")]
+    kinds = (Treasury, Registry, Beacon, StepLedger, Court, Rewards, Anchor)
+    names = ("treasury", "registry", "beacon", "ledger", "court", "rewards", "anchor")
+    return [(n, f) for n, kind in zip(names, kinds) for f in dir(kind) if hasattr(getattr(kind, f), "abi_types")]
 
 
 @pytest.mark.parametrize("name", sorted({*NAMES, *ANCHORED}))

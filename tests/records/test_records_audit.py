@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from recorded_run import small_run, write_small
 
+from contracts_model.merkle import merkle_root
 from simdfl.canonical import canonical_json
 from simdfl.crypto.encoding import Writer
 from simdfl.crypto.hashing import digest
-from contracts_model.merkle import merkle_root
 from simdfl.crypto.signatures import recover
 
 Lines = list[dict[str, Any]]

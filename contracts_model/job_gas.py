@@ -1,9 +1,9 @@
 """Gas of a job's calls by role and number of peers: ``python -m contracts_model.job_gas [n ...]``.
 
 Honest steps are played with the contracts themselves; proofs are priced as their verifiers over BLS12-381 spend
-(:mod:`contracts_model.verification`). Columns are whole transactions: a call whose sender is the last of its phase
-also opens the next one. The last two rows are a false accusation's court: a vote, and the vote that decides and
-bans.
+(:mod:`contracts_model.verification`). Columns are whole transactions: a call whose sender is the last of its
+phase also opens the next one. The last two rows are a false accusation's court: a vote, and the vote that
+decides and bans.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 import anchorage  # noqa: E402
 import improvise  # noqa: E402
 from double import Measured, Sampled  # noqa: E402
-from fitting import by_function, solve  # noqa: E402
+from fitting import by_function, solve_all  # noqa: E402
 
 from contracts_model.computing import TABLE  # noqa: E402
 
@@ -51,8 +51,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Measure the prices of arithmetic and memory on the twins.")
     parser.add_argument("--plays", type=int, default=400)
     table, problems = [], []
-    for (contract, function), equations in sorted(by_function(measure(parser.parse_args().plays)).items()):
-        prices, conflicts = solve(equations)
+    solutions = solve_all(by_function(measure(parser.parse_args().plays)))
+    for (contract, function), (prices, conflicts) in sorted(solutions.items()):
         for features, gas in conflicts[:3]:
             problems.append(f"{contract}.{function}: {gas} gas is not explained by {features}")
         for what, price in prices.items():

@@ -8,15 +8,18 @@ conflict.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
+from typing import Any
 
 from double import Measured
 
 from contracts_model.computing import CONSTANT, reverting
 
 Row = dict[int, Fraction]
+ARGUMENTS = 2
+"""Ranks up to this one belong to a function alone: its constant, its reverts, its arguments."""
 
 
 def features_of(measured: Measured) -> dict[str, int]:
@@ -43,16 +46,42 @@ def _rank(name: str) -> tuple[int, str]:
     if name.startswith("reverts"):
         return 1, name
     if name.startswith("argument"):
-        return 2, name
+        return ARGUMENTS, name
     if name.endswith(" write"):
         return 4, name
     return (5, name) if name.endswith(" read") else (3, name)
 
 
-def solve(
-    equations: list[tuple[dict[str, int], int]],
-) -> tuple[dict[str, Fraction], list[tuple[dict[str, int], int]]]:
-    """Return prices that explain all equations, and those equations that no prices explain with the others."""
+Equations = list[tuple[dict[str, int], int]]
+Prices = dict[str, Fraction]
+
+
+def solve_all(measured: Mapping[Any, Equations]) -> dict[Any, tuple[Prices, Equations]]:
+    """Return prices and conflicts by function.
+
+    Where a function's calls leave a choice and no whole numbers come out, prices are taken from other functions,
+    one by one: the same thing mostly costs the same wherever it is called from, since the same code does it.
+    """
+    alone = {function: solve(equations) for function, equations in measured.items()}
+    found: dict[str, Counter[Fraction]] = defaultdict(Counter)
+    for prices, _ in alone.values():
+        for name, price in prices.items():
+            if _rank(name)[0] > ARGUMENTS and price.denominator == 1:
+                found[name][price] += 1
+    usual = {name: votes.most_common(1)[0][0] for name, votes in found.items()}
+    return {function: solve(equations, usual) for function, equations in measured.items()}
+
+
+def solve(equations: Equations, usual: Mapping[str, Fraction] | None = None) -> tuple[Prices, Equations]:
+    """Return prices that explain all equations, and those equations that no prices explain with the others.
+
+    Parameters
+    ----------
+    equations : list of (features, gas)
+        Of one function.
+    usual : mapping of str to Fraction, optional
+        Prices to take where the equations leave a choice.
+    """
     names = sorted({name for features, _ in equations for name in features}, key=_rank)
     place = {name: at for at, name in enumerate(names)}
     solved: dict[int, tuple[Row, Fraction]] = {}
@@ -61,11 +90,22 @@ def solve(
         row = {place[name]: Fraction(times) for name, times in features.items()}
         left = _reduce(row, Fraction(gas), solved)
         if row:
-            pivot = min(row)
-            solved[pivot] = ({at: value / row[pivot] for at, value in row.items()}, left / row[pivot])
+            _keep(row, left, solved)
         elif left:
             conflicts.append((features, gas))
+    for name in [name for name in names if usual and name in usual]:
+        if all(price.denominator == 1 for price in _substitute(solved).values()):
+            break
+        row = {place[name]: Fraction(1)}
+        left = _reduce(row, usual[name] if usual else Fraction(0), solved)
+        if row:
+            _keep(row, left, solved)
     return {names[at]: price for at, price in _substitute(solved).items() if price}, conflicts
+
+
+def _keep(row: Row, left: Fraction, solved: dict[int, tuple[Row, Fraction]]) -> None:
+    pivot = min(row)
+    solved[pivot] = ({at: value / row[pivot] for at, value in row.items()}, left / row[pivot])
 
 
 def _reduce(row: Row, left: Fraction, solved: Mapping[int, tuple[Row, Fraction]]) -> Fraction:

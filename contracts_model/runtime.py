@@ -215,20 +215,31 @@ def payable(function: F) -> F:
     return external(function)
 
 
+@functools.cache
+def copied(contract: str, to: str, place: int) -> tuple[str, str, str]:
+    """Return the names under which copied words, items and non-empty lists are counted."""
+    return f"{contract} {to} {place} words", f"{contract} {to} {place} items", f"{contract} {to} {place} any"
+
+
+@functools.cache
+def reached(contract: str, function: str) -> tuple[tuple[str, str], str]:
+    """Return the account of a contract, and the name under which calls of a function are counted."""
+    return ("account", contract), f"{contract}.{function}"
+
+
 def linked(function: F) -> F:
     """Mark a method that other contracts of the deployment call: a message call in its own right.
 
-    Within the contract call ``method.within(self, …)``, which is a jump and no message call.
+    Within its contract nobody calls it: what both need is a private method, which is a jump.
     """
     name = function.__name__
 
     @functools.wraps(function)
-    def reached(self: Contract, *args: Any) -> Any:
+    def called(self: Contract, *args: Any) -> Any:
         self.enter(name)
         return function(self, *args)
 
-    reached.within = function  # type: ignore[attr-defined]
-    return reached  # type: ignore[return-value]
+    return called  # type: ignore[return-value]
 
 
 @dataclass
@@ -250,8 +261,9 @@ class Contract:
         """Charge the message call by which another contract of the deployment reaches this one."""
         meter = self.machine.meter
         if meter is not None:
-            meter.reach(("account", self.name))
-            meter.count(f"{self.name}.{function}")
+            account, counted = reached(self.name, function)
+            meter.reach(account)
+            meter.counts[counted] += 1
 
     def hand_on(self, to: str, *values: bytes | Sequence[Any]) -> None:
         """Note that bytes or lists are copied, into another function or a message: by words and items."""
@@ -259,14 +271,15 @@ class Contract:
         if meter is None:
             return
         for place, value in enumerate(values):
+            in_words, in_items, in_any = copied(self.name, to, place)
             if isinstance(value, bytes):
-                meter.count(f"{self.name} {to} {place} words", words(len(value)))
+                meter.count(in_words, words(len(value)))
                 continue
-            meter.count(f"{self.name} {to} {place} items", len(value))
-            meter.count(f"{self.name} {to} {place} any", len(value) > 0)
+            meter.count(in_items, len(value))
+            meter.count(in_any, len(value) > 0)
             sizes = [len(item) for item in value if isinstance(item, bytes)]
             if sizes and sizes[0] != WORD_BYTES:
-                meter.count(f"{self.name} {to} {place} words", sum(map(words, sizes)))
+                meter.count(in_words, sum(map(words, sizes)))
 
     def rounds(self, what: str, times: int) -> None:
         """Note the rounds of a loop, and whether there were any."""
@@ -276,8 +289,8 @@ class Contract:
     def work(self, what: str, times: int = 1) -> None:
         """Note arithmetic whose amount no access to storage shows: rounds of a loop, a branch taken."""
         meter = self.machine.meter
-        if meter is not None:
-            meter.count(f"{self.name} {what}", times)
+        if meter is not None and times:
+            meter.counts[f"{self.name} {what}"] += times
 
 
 @dataclass

@@ -118,6 +118,8 @@ class BitSet:
 
     def read(self, key: Hashable) -> int:
         """Return the whole set as one integer bit mask."""
+        if self.words == 1:
+            return int(self.slots[(key, 0)])
         mask = 0
         for word in range(self.words):
             mask |= self.slots[(key, word)] << (word * WORD_BITS)

@@ -20,7 +20,7 @@ from contracts_model.draw import is_canary
 from contracts_model.registry import Registry
 from contracts_model.runtime import Context, Contract, Mask, external, linked, sha256_gas
 from contracts_model.storage import BitSet, Slots, members
-from contracts_model.terms import Phase, Terms, Withheld
+from contracts_model.terms import WRONG_PHASE, Phase, Terms, Withheld
 
 CANARY_INPUT_BYTES = len(b"canary") + 32 + 8 + 32
 
@@ -222,7 +222,7 @@ class Beacon(Contract):
         ctx.emit(self.name, "Locked", output=output, dealers=mask_bytes(qualified))
 
     def _require_open(self, ctx: Context, output: int, dealer: int, phase: Phase) -> None:
-        ctx.require(self.driver.phase() == phase, f"not in the {phase.name.lower()} phase")
+        ctx.require(self.driver.phase() == phase, WRONG_PHASE[phase])
         ctx.require(output + 1 == self.state["next"], "not the output being opened")
         ctx.require(dealer < self.terms.n_peers and self.sets.has("awaited", dealer), "not an awaited dealer")
 

@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from contracts_model.abi import STATIC
 from contracts_model.gas import Meter, words
 
 TABLE = Path(__file__).parent / "data" / "computing_gas.csv"
@@ -65,10 +66,20 @@ def computing_gas(contract: str, function: str, reason: str, counts: Mapping[str
 def count_arguments(meter: Meter, types: Sequence[str], arguments: Sequence[Any]) -> None:
     """Note how long the dynamic arguments are."""
     for position, kind in enumerate(types):
+        if kind in STATIC:
+            continue
+        in_words, in_items, in_any = argument_names(position)
+        value = arguments[position]
         if kind == "bytes":
-            meter.count(f"argument {position} words", words(len(arguments[position])))
-        elif kind.endswith("[]"):
-            meter.count(f"argument {position} items", len(arguments[position]))
-            if kind == "bytes[]":
-                meter.count(f"argument {position} any", len(arguments[position]) > 0)
-                meter.count(f"argument {position} words", sum(words(len(item)) for item in arguments[position]))
+            meter.counts[in_words] += words(len(value))
+            continue
+        meter.counts[in_items] += len(value)
+        if kind == "bytes[]":
+            meter.counts[in_any] += len(value) > 0
+            meter.counts[in_words] += sum(words(len(item)) for item in value)
+
+
+@cache
+def argument_names(position: int) -> tuple[str, str, str]:
+    """Return the names under which words, items and non-empty lists of an argument are counted."""
+    return f"argument {position} words", f"argument {position} items", f"argument {position} any"

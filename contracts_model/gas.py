@@ -78,7 +78,7 @@ def calldata_floor_gas(calldata: bytes) -> int:
     return TX_BASE_GAS + tokens * CALLDATA_FLOOR_TOKEN_GAS
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Meter:
     """Gas, access lists, original values, counts of work and the undo log of one transaction.
 

@@ -19,7 +19,7 @@ from contracts_model.draw import draw
 from contracts_model.registry import Registry
 from contracts_model.runtime import Context, Contract, Logged, Pairs, external, linked, sha256_gas
 from contracts_model.storage import BitSet, Slots, members
-from contracts_model.terms import Phase, Terms, Withheld
+from contracts_model.terms import WRONG_PHASE, Phase, Terms, Withheld
 from contracts_model.treasury import Treasury
 
 DRAW_INPUT_BYTES = 32 + len(b"validators") + 8
@@ -77,10 +77,10 @@ class StepLedger(Contract):
     @linked
     def phase(self) -> Phase:
         """Return the current phase."""
-        return self._phase()
+        return Phase(self._phase())
 
-    def _phase(self) -> Phase:
-        return Phase(self.state["phase"])
+    def _phase(self) -> int:
+        return int(self.state["phase"])
 
     @linked
     def step(self) -> int:
@@ -264,7 +264,7 @@ class StepLedger(Contract):
     # ---- COMMIT
 
     def _acting_index(self, ctx: Context, step: int, phase: Phase) -> int:
-        ctx.require(self._phase() == phase, f"not in the {phase.name.lower()} phase")
+        ctx.require(self._phase() == phase, WRONG_PHASE[phase])
         ctx.require(step == self._step(), "not the current step")
         peer = self.registry.known_index(ctx)
         ctx.require(self.sets.has("roster", peer), "not in the roster of this step")

@@ -22,6 +22,10 @@ class Phase(IntEnum):
     ABORTED = 7
 
 
+WRONG_PHASE = {phase: f"not in the {phase.name.lower()} phase" for phase in Phase}
+"""Why a call reverts that belongs to another phase."""
+
+
 class Withheld(IntEnum):
     """What becomes of a beacon output when a dealer does not open its secret in time."""
 

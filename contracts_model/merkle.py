@@ -108,3 +108,20 @@ def verify_path(root: bytes, leaf: bytes, index: int, size: int, path: Sequence[
     if any(len(sibling) != len(root) for sibling in path):
         return False
     return merkle_root_from_path(leaf, index, size, path) == root
+
+
+def climb(index: int, size: int, given: int) -> tuple[int, int, bool]:
+    """Return how far so many siblings lead from leaf `index` of `size`: levels, siblings used, and if to the top.
+
+    >>> climb(2, 3, 1), climb(4, 5, 1), climb(0, 8, 2)
+    ((2, 1, True), (3, 1, True), (2, 2, False))
+    """
+    levels = used = 0
+    while size > 1:
+        if index ^ 1 < size:
+            if used == given:
+                return levels, used, False
+            used += 1
+        levels += 1
+        index, size = index // 2, (size + 1) // 2
+    return levels, used, True

@@ -12,19 +12,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from contracts_model import precompiles
 from contracts_model.abi import parameter_types
 from contracts_model.gas import (
     ECRECOVER_GAS,
     LOG_DATA_BYTE_GAS,
     LOG_GAS,
     LOG_TOPIC_GAS,
-    SHA256_BASE_GAS,
-    SHA256_WORD_GAS,
     WARM_ACCESS_GAS,
     Meter,
     words,
 )
 from contracts_model.host import Host
+from contracts_model.merkle import climb
 from contracts_model.storage import WORD_BITS, BitSet, Machine, Slots
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -38,35 +38,7 @@ INNER_INPUT_BYTES, ROOT_INPUT_BYTES = 1 + 32 + 32, 1 + 8 + 32
 
 def sha256_gas(size_bytes: int) -> int:
     """Return the price of one call to the precompile at address 2, the message call included."""
-    return WARM_ACCESS_GAS + SHA256_BASE_GAS + SHA256_WORD_GAS * words(size_bytes)
-
-
-def path_work(index: int, size: int) -> tuple[int, int]:
-    """Return the levels above a leaf and how many siblings its path takes.
-
-    >>> path_work(2, 3), path_work(4, 5)
-    ((2, 1), (3, 1))
-    """
-    levels = siblings = 0
-    while size > 1:
-        siblings += index ^ 1 < size
-        levels += 1
-        index, size = index // 2, (size + 1) // 2
-    return levels, siblings
-
-
-def levels_until(index: int, size: int, given: int) -> int:
-    """Return how many levels a path of too few siblings leads up.
-
-    >>> levels_until(0, 8, 2), levels_until(4, 5, 0)
-    (2, 2)
-    """
-    levels = 0
-    while given or index ^ 1 >= size:
-        given -= index ^ 1 < size
-        levels += 1
-        index, size = index // 2, (size + 1) // 2
-    return levels
+    return WARM_ACCESS_GAS + precompiles.sha256_gas(size_bytes)
 
 
 SIGNATURE_BYTES = 65
@@ -74,18 +46,14 @@ WORD_BYTES = 32
 HALF_CURVE_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
 
 
-def is_well_formed(signature: bytes) -> bool:
-    """Return whether this is r ‖ s ‖ v with s in the lower half of secp256k1's order and v in 0..1."""
-    if len(signature) != SIGNATURE_BYTES or signature[64] > 1:
-        return False
-    return int.from_bytes(signature[32:64], "big") <= HALF_CURVE_ORDER
-
-
 def malformation(signature: bytes) -> str:
-    """Return what is wrong with a signature that is not well formed, in the order in which it is looked at."""
+    """Return what keeps this from being r ‖ s ‖ v, v in 0..1, s in the lower half of the order; "" if nothing."""
     if len(signature) != SIGNATURE_BYTES:
         return "signature of another length"
-    return "signature with another v" if signature[64] > 1 else "signature with a high s"
+    if signature[64] > 1:
+        return "signature with another v"
+    high = int.from_bytes(signature[32:64], "big") > HALF_CURVE_ORDER
+    return "signature with a high s" if high else ""
 
 
 class Revert(Exception):
@@ -168,28 +136,22 @@ class Context:
         if index >= size:
             self.meter.count("path out of range")
             return False
-        levels, siblings = path_work(index, size)
-        hashed = min(siblings, len(path))
-        fits = siblings == len(path)
+        levels, hashed, arrives = climb(index, size, len(path))
         self.meter.used += sha256_gas(1 + len(leaf)) + hashed * sha256_gas(INNER_INPUT_BYTES)
         self.meter.count("path checked")
         self.meter.count("path hashes", hashed)
-        self.meter.count("path climbed", levels > 0)
-        if siblings > len(path):
-            self.meter.count("path too short")
-            self.meter.count("path levels", levels_until(index, size, len(path)))
-            return False
+        self.meter.count("path climbed", size > 1)
         self.meter.count("path levels", levels)
-        if not fits:
-            self.meter.count("path too long")
+        if not arrives or hashed < len(path):
+            self.meter.count("path too long" if arrives else "path too short")
             return False
         self.meter.used += sha256_gas(ROOT_INPUT_BYTES)
         return bool(root) and self.host.verify_path(bytes(root), leaf, index, size, path)
 
     def recover_signer(self, digest: bytes, signature: bytes) -> bytes | None:
         """Recover a signer through the precompile at address 1; None where nobody signed."""
-        if not is_well_formed(signature):
-            self.meter.count(malformation(signature))
+        if fault := malformation(signature):
+            self.meter.count(fault)
             return None
         self.meter.used += WARM_ACCESS_GAS + ECRECOVER_GAS
         self.meter.count("ecrecover")

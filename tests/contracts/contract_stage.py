@@ -278,7 +278,9 @@ class Stage:
         leaves, roots, paths, signatures = [], [], [], []
         roster = self.terms.n_peers
         for peer in sorted(sums):
-            entries = [entry_leaf(p, sums[peer] if p == part else [0, 0], 7) for p in range(roster)]
+            entries = [
+                entry_leaf(p, sums[peer] if p == part else [0] * self.terms.projections, 7) for p in range(roster)
+            ]
             leaves.append(entries[part])
             roots.append(merkle_root(entries))
             paths.append(b"".join(merkle_path(entries, part)))

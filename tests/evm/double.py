@@ -11,7 +11,7 @@ from typing import Any
 
 import eels
 from rehearsal import RehearsalHost, Scheme
-from twins import OWNER, REHEARSAL, Twins, as_logged, deploy, program, read_log, value_word
+from twins import OWNER, REHEARSAL, Twins, as_logged, deploy, read_log, value_word
 
 from contracts_model import Call, Job, Outcome
 from contracts_model.computing import computing_gas
@@ -137,7 +137,7 @@ def _reason(message: str) -> str:
 def rehearsal_host() -> RehearsalHost:
     """Return a host that asks a compiled verifier for prices; one for all stages, since it remembers them."""
     pricing = eels.Chain()
-    return RehearsalHost(pricing, pricing.deploy(program(REHEARSAL)[0]).contract)
+    return RehearsalHost(pricing, pricing.deploy(eels.compile_vyper(REHEARSAL).init_code).contract)
 
 
 class Double(Stage):

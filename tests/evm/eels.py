@@ -84,6 +84,7 @@ class Program:
     init_code: bytes
     runtime_code: bytes
     abi: list[dict[str, Any]]
+    storage: dict[str, Any]
 
 
 @cache
@@ -97,11 +98,11 @@ def compile_vyper(path: Path, optimise: str = "gas") -> Program:
         path.read_text(encoding="utf-8"),
         contract_path=path,
         input_bundle=FilesystemInputBundle([path.parent]),
-        output_formats=["bytecode", "bytecode_runtime", "abi"],
+        output_formats=["bytecode", "bytecode_runtime", "abi", "layout"],
         settings=options,
     )
     code, runtime = (bytes.fromhex(made[name][2:]) for name in ("bytecode", "bytecode_runtime"))
-    return Program(code, runtime, made["abi"])
+    return Program(code, runtime, made["abi"], made["layout"].get("storage_layout", {}))
 
 
 def calldata(signature: str, *arguments: Any) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from random import Random
 from typing import Any
 
@@ -241,8 +242,6 @@ class Play:
         secret = self.random.getrandbits(200)
         commitment = self.d.scheme.commit(bound, secret)
         digest = h("fresh", dealer, output, attempt)
-        from hashlib import sha256
-
         self.fresh[dealer, output, attempt] = (secret, digest, commitment)
         root = merkle_root([sha256(digest + commitment).digest()])
         root = root if self.random.random() < 0.95 else bytes(32)
@@ -346,8 +345,6 @@ class Play:
         share = h("false share")
         if self.random.random() < 0.5:
             share = self.d.share(giver, dealer, output)[1]
-        from hashlib import sha256
-
         body = sha256(share).digest()
         signature = self.signature(giver, share_topic(dealer), output, body)
         opened = (self.d.transcripts[dealer, output], *self.d.opened_leaf(dealer, output))
@@ -364,7 +361,7 @@ class Play:
         k = self.d.terms.projections
         shift = self.random.choice([0, 0, 50, -50])
         chosen = {peer: [shift] * k for peer in reporters}
-        args = list(self.challenge(step, self.random.randrange(3), chosen))
+        args = list(self.d.challenge_args(step, self.random.randrange(3), chosen))
         chance = self.random.random()
         if args[7] and chance < 0.1:
             args[7][-1] = bytes(65)
@@ -375,20 +372,6 @@ class Play:
         elif chance < 0.35:
             args[3] += 1
         self.d.call(self.peer(), "court.challenge_sum", *args)
-
-    def challenge(self, step: int, part: int, sums: dict[int, list[int]]) -> tuple:
-        from contracts_model.court import entry_leaf
-        from contracts_model.merkle import merkle_path
-
-        leaves, roots, paths, signatures = [], [], [], []
-        n, k = self.d.terms.n_peers, self.d.terms.projections
-        for peer in sorted(sums):
-            entries = [entry_leaf(p, sums[peer] if p == part else [0] * k, 7) for p in range(n)]
-            leaves.append(entries[part])
-            roots.append(merkle_root(entries))
-            paths.append(b"".join(merkle_path(entries, part)))
-            signatures.append(self.d.sign(peer, b"REPORT", step, roots[-1]))
-        return step, part, part, n, leaves, roots, paths, signatures
 
     def data(self) -> None:
         self.d.call(self.peer(), "registry.commit_data", self.word())

@@ -121,36 +121,22 @@ class RehearsalHost:
 
     def dealing_gas(self, receivers: int, threshold: int) -> int:
         signature = "verify_dealing(bytes,bytes32,uint256,uint256,bytes,bytes,uint256)"
-        return self._spent(
-            signature,
-            bytes(48),
-            bytes(32),
-            receivers,
-            threshold,
-            bytes(transcript_bytes(threshold)),
-            bytes(48),
-            0,
-        )
+        return self._spent(signature, *_setting(receivers, threshold), bytes(48), 0)
 
     def share_gas(self, receivers: int, threshold: int) -> int:
         signature = "verify_share(bytes,bytes32,uint256,uint256,bytes,uint256,bytes)"
-        return self._spent(
-            signature,
-            bytes(48),
-            bytes(32),
-            receivers,
-            threshold,
-            bytes(transcript_bytes(threshold)),
-            1,
-            bytes(32),
-        )
+        return self._spent(signature, *_setting(receivers, threshold), 1, bytes(32))
 
     def recovery_gas(self, receivers: int, threshold: int) -> int:
         signature = "recover_secret(bytes,bytes32,uint256,uint256,bytes,uint256[],bytes[],uint256)"
         shares = [bytes(32)] * threshold
-        lists = bytes(32), receivers, threshold, bytes(transcript_bytes(threshold)), [1] * threshold, shares
-        return self._spent(signature, bytes(48), *lists, 0)
+        return self._spent(signature, *_setting(receivers, threshold), [1] * threshold, shares, 0)
 
     def output_gas(self, recovered: int) -> int:
         signature = "beacon_output(bytes32,uint256,uint256,bytes32[])"
         return self._spent(signature, bytes(32), 0, 0, [bytes(32)] * (2 * recovered))
+
+
+def _setting(receivers: int, threshold: int) -> tuple[object, ...]:
+    """Return context, digest of the keys, sizes and transcript of any sharing of this size."""
+    return bytes(48), bytes(32), receivers, threshold, bytes(transcript_bytes(threshold))

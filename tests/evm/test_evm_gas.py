@@ -13,7 +13,7 @@ import eels  # noqa: F401  (skips where the evm extra is missing)
 import pytest
 from anchorage import SETTINGS as ANCHORAGES
 from anchorage import AnchorPlay, AnchorSampled
-from double import Double, EelsEvm, Measured, Sampled
+from double import Double, EelsEvm, Measured, Sampled, rehearsal_host
 from improvise import SETTINGS, Play
 from rehearsal import RehearsalHost
 
@@ -86,8 +86,6 @@ def test_every_price_is_of_something_that_functions_do() -> None:
 
 
 def test_the_verifier_is_paid_what_it_spends() -> None:
-    from double import rehearsal_host
-
     host = rehearsal_host()
     assert isinstance(host, RehearsalHost)
     assert host.dealing_gas(8, 4) < host.dealing_gas(8, 8)

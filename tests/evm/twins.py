@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+from eels import compile_vyper
 from eth_abi import decode, encode
 from eth_utils import keccak
 
@@ -51,36 +52,6 @@ BITS = ("registry.sets", "beacon.sets", "ledger.sets", "beacon.receivers", "beac
 COURT_BITS = tuple(f"court.{name}" for name in ("eligible", "voted", "silent", "complaints", "absences"))
 
 
-class Evm(Protocol):
-    """An EVM that runs transactions one after the other."""
-
-    def deploy(self, init_code: bytes) -> bytes:
-        """Create a contract as OWNER; return its address."""
-        ...
-
-    def storage(self, account: bytes, slot: int) -> int:
-        """Return the value of a slot."""
-        ...
-
-
-@cache
-def program(path: Path) -> tuple[bytes, bytes, dict[str, Any], list[dict[str, Any]]]:
-    """Return init code, runtime code, storage layout and ABI of a contract."""
-    import vyper
-    from vyper.compiler.input_bundle import FilesystemInputBundle
-    from vyper.compiler.settings import OptimizationLevel, Settings
-
-    made = vyper.compile_code(
-        path.read_text(encoding="utf-8"),
-        contract_path=path,
-        input_bundle=FilesystemInputBundle([path.parent]),
-        output_formats=["bytecode", "bytecode_runtime", "layout", "abi"],
-        settings=Settings(evm_version="prague", optimize=OptimizationLevel.GAS),
-    )
-    code, runtime = (bytes.fromhex(made[name][2:]) for name in ("bytecode", "bytecode_runtime"))
-    return code, runtime, made["layout"]["storage_layout"], made["abi"]
-
-
 def created(sender: bytes, nonce: int) -> bytes:
     """Return the address of the contract that an account creates with a small nonce."""
     coded = bytes([nonce]) if nonce else b"\x80"
@@ -99,7 +70,7 @@ class Twins:
         if name in BITS or name in COURT_BITS:
             key, piece = key
             assert piece == 0, "twins hold sets of up to 256 peers"
-        layout = program(SOURCES / f"{contract}.vy")[2]
+        layout = compile_vyper(SOURCES / f"{contract}.vy").storage
         if name in SCALARS:
             return self.addresses[contract], int(layout[SCALARS[name][key]]["slot"])
         slot = int(layout[variable]["slot"])
@@ -189,10 +160,10 @@ def deploy(evm: Any, terms: Terms, first_nonce: int) -> Twins:
             *(a[name] for name in ("treasury", "registry", "ledger")),
         ],
     )
-    assert evm.deploy(program(REHEARSAL)[0]) == a["verifier"]
+    assert evm.deploy(compile_vyper(REHEARSAL).init_code) == a["verifier"]
     for name in NAMES:
         types, values = arguments[name]
-        made = evm.deploy(program(SOURCES / f"{name}.vy")[0] + encode(types, values))
+        made = evm.deploy(compile_vyper(SOURCES / f"{name}.vy").init_code + encode(types, values))
         assert made == a[name], name
     return Twins(addresses)
 
@@ -200,7 +171,7 @@ def deploy(evm: Any, terms: Terms, first_nonce: int) -> Twins:
 def deploy_anchor(evm: Any, terms: Terms, is_optimistic: bool, window_s: int, first_nonce: int) -> Twins:
     """Deploy the twins on a base chain: treasury and anchor."""
     addresses = {name: created(OWNER, first_nonce + place) for place, name in enumerate(ANCHORED)}
-    code = program(SOURCES / "treasury.vy")[0] + encode(["address"] * 3, [addresses["anchor"]] * 3)
+    code = compile_vyper(SOURCES / "treasury.vy").init_code + encode(["address"] * 3, [addresses["anchor"]] * 3)
     assert evm.deploy(code) == addresses["treasury"]
     values = [
         (
@@ -211,7 +182,9 @@ def deploy_anchor(evm: Any, terms: Terms, is_optimistic: bool, window_s: int, fi
         addresses["treasury"],
     ]
     types = ["(bytes32,uint256,uint256,uint256,uint256,bool,uint256)", "address[]", "address"]
-    assert evm.deploy(program(SOURCES / "anchor.vy")[0] + encode(types, values)) == addresses["anchor"]
+    assert (
+        evm.deploy(compile_vyper(SOURCES / "anchor.vy").init_code + encode(types, values)) == addresses["anchor"]
+    )
     return Twins(addresses)
 
 
@@ -221,7 +194,7 @@ def deploy_anchor(evm: Any, terms: Terms, is_optimistic: bool, window_s: int, fi
 @cache
 def _events(contract: str) -> dict[bytes, tuple[str, list[tuple[str, str]]]]:
     found = {}
-    for entry in program(SOURCES / f"{contract}.vy")[3]:
+    for entry in compile_vyper(SOURCES / f"{contract}.vy").abi:
         if entry["type"] == "event":
             types = [(field["name"], field["type"]) for field in entry["inputs"]]
             topic = keccak(f"{entry['name']}({','.join(kind for _, kind in types)})".encode())

@@ -116,14 +116,19 @@ class Beacon(Contract):
         The second half is for checking: a root posted just before the lock could neither be disputed nor
         voted absent, and its dealer could later stop the job by withholding what nobody can recover.
         """
-        dealer = self.registry.dealer_index(ctx)
-        ctx.require(self.state["dealing"] == epoch + 1, "this epoch is not open for dealing")
-        ctx.require(ctx.timestamp_s <= self.state["deal_until"], "too late: dealings are being checked")
-        ctx.require(root != bytes(32), "an empty root")
+        dealer = self._require_dealing(ctx, epoch, root)
         ctx.require(not self.dealt.has(epoch, dealer), "already dealt")
         self.dealt.add(epoch, dealer)
         self.roots[(epoch, dealer)] = root
         ctx.emit(self.name, "Dealt", epoch=epoch, dealer=dealer, root=root)
+
+    def _require_dealing(self, ctx: Context, epoch: int, root: bytes) -> int:
+        """Revert unless the caller may post this root for an epoch now; return its index."""
+        dealer = self.registry.dealer_index(ctx)
+        ctx.require(self.state["dealing"] == epoch + 1, "this epoch is not open for dealing")
+        ctx.require(ctx.timestamp_s <= self.state["deal_until"], "too late: dealings are being checked")
+        ctx.require(root != bytes(32), "an empty root")
+        return dealer
 
     @linked
     def void_dealing(self, ctx: Context, epoch: int, dealer: int) -> None:
@@ -153,14 +158,18 @@ class Beacon(Contract):
         epoch = self.epoch_of(output)
         ctx.require(output >= self.state["next"], "this output is open already")
         self._require_leaf(ctx, output, dealer, ctx.sha256(transcript), commitment, path)
+        valid = self._verify(ctx, output, dealer, transcript, commitment)
+        ctx.require(not valid, "the dealing is valid")
+        self.dealt.discard(epoch, dealer)
+        self.registry.ban(ctx, dealer, "invalid dealing", reporter)
+
+    def _verify(self, ctx: Context, output: int, dealer: int, transcript: bytes, commitment: bytes) -> bool:
+        """Return whether a sharing is valid, as the contract says that verifies proofs."""
         receivers, threshold = self.receivers_of(output)
         self.hand_on("dealing", transcript, commitment)
         ctx.consult("verify_dealing", ctx.host.dealing_gas(len(receivers), threshold))
         bound, coordinate = self.place_of(output, dealer)
-        valid = ctx.host.verify_dealing(bound, receivers, threshold, transcript, commitment, coordinate)
-        ctx.require(not valid, "the dealing is valid")
-        self.dealt.discard(epoch, dealer)
-        self.registry.ban(ctx, dealer, "invalid dealing", reporter)
+        return ctx.host.verify_dealing(bound, receivers, threshold, transcript, commitment, coordinate)
 
     def receivers_of(self, output: int) -> tuple[list[bytes], int]:
         """Return the keys to which an output's secrets are dealt, and the threshold."""

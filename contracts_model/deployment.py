@@ -96,6 +96,10 @@ class Deployment:
             raise Revert(f"no function {call.contract}.{call.function}")
         return function
 
+    def code_of(self, call: Call) -> str:
+        """Return the name of the compiled code that a call runs."""
+        return self.contracts[call.contract].code
+
     def calldata(self, call: Call) -> bytes:
         """Return selector and ABI-encoded arguments.
 
@@ -160,7 +164,7 @@ class Deployment:
             reason = self._run(call, context, calldata)
         finally:
             self.machine.meter = None
-        meter.charge(computing_gas(call.contract, call.function, reason, meter.counts))
+        meter.charge(computing_gas(self.code_of(call), call.function, reason, meter.counts))
         if meter.used > gas_limit:
             reason = "out of gas"
         if reason:

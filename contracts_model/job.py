@@ -9,6 +9,7 @@ from contracts_model.court import Court
 from contracts_model.deployment import Call, Deployment, Outcome
 from contracts_model.gas import Meter
 from contracts_model.ledger import StepLedger
+from contracts_model.proving_beacon import ProvingBeacon
 from contracts_model.registry import Registry
 from contracts_model.rewards import Rewards
 from contracts_model.runtime import Contract
@@ -29,7 +30,8 @@ class Job(Deployment):
     def deploy(self) -> tuple[Contract, ...]:
         """Make registry, beacon, ledger and court, and tell them of each other."""
         registry = self.registry = Registry("registry", self.machine, self.terms, self.treasury)
-        beacon = self.beacon = Beacon("beacon", self.machine, self.terms, registry)
+        kind = ProvingBeacon if self.terms.proves_dealings else Beacon
+        beacon = self.beacon = kind("beacon", self.machine, self.terms, registry)
         ledger = self.ledger = StepLedger("ledger", self.machine, self.terms, registry, beacon, self.treasury)
         court = self.court = Court("court", self.machine, self.terms, registry, ledger, beacon)
         beacon.driver = ledger

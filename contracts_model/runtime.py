@@ -184,9 +184,9 @@ def copied(contract: str, to: str, place: int) -> tuple[str, str, str]:
 
 
 @functools.cache
-def reached(contract: str, function: str) -> tuple[tuple[str, str], str]:
-    """Return the account of a contract, and the name under which calls of a function are counted."""
-    return ("account", contract), f"{contract}.{function}"
+def reached(contract: str, code: str, function: str) -> tuple[tuple[str, str], str]:
+    """Return the account of a contract, and the name under which calls of its code's function are counted."""
+    return ("account", contract), f"{code}.{function}"
 
 
 def linked(function: F) -> F:
@@ -211,6 +211,11 @@ class Contract:
     name: str
     machine: Machine
 
+    @property
+    def code(self) -> str:
+        """Name of the compiled code that stands there, by which its prices are found."""
+        return self.name
+
     def slots(self, label: str, depth: int = 1) -> Slots:
         """Return a fresh mapping with so many keys in this contract's storage; variables for ``depth=0``."""
         return Slots(self.machine, f"{self.name}.{label}", depth)
@@ -223,7 +228,7 @@ class Contract:
         """Charge the message call by which another contract of the deployment reaches this one."""
         meter = self.machine.meter
         if meter is not None:
-            account, counted = reached(self.name, function)
+            account, counted = reached(self.name, self.code, function)
             meter.reach(account)
             meter.counts[counted] += 1
 

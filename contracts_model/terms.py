@@ -56,7 +56,8 @@ class Terms:
     checked and not used before somebody who joins late takes part (0: nobody joins late). ``assumed_byzantine``
     is how many liars the job was set up against; it ends when they could be a majority (None: it does not watch
     that). ``contribution_percent`` of the rewards for steps are paid beside them for contributions, in rounds of
-    ``contribution_every`` steps (0: none are).
+    ``contribution_every`` steps (0: none are). ``proves_dealings`` says that every sharing is verified on chain
+    before it counts (:mod:`contracts_model.proving_beacon`).
     """
 
     job_digest: bytes
@@ -90,6 +91,7 @@ class Terms:
     assumed_byzantine: int | None = None
     contribution_percent: int = 0
     contribution_every: int = 0
+    proves_dealings: bool = False
 
     @property
     def contribution_rounds(self) -> int:
@@ -100,6 +102,11 @@ class Terms:
     def contribution_wei(self) -> int:
         """What one round pays for contributions at most, wei."""
         return self.reward_wei * self.n_peers * self.contribution_every * self.contribution_percent // 100
+
+    @property
+    def has_proofs(self) -> bool:
+        """Whether there are sharings that a contract can verify: each of one secret."""
+        return self.withheld == Withheld.RECOVER and not self.tolerated_percent
 
     @property
     def n_founders(self) -> int:
@@ -145,6 +152,7 @@ class Terms:
             (self.jury_size < 0 or self.probation_steps < 0, "jury_size and probation_steps must be at least 0"),
             (not 0 <= self.contribution_percent <= 1000, "contribution_percent must lie in 0..1000"),
             (not 0 <= self.contribution_every <= self.steps, "contribution_every must lie in 0..steps"),
+            (self.proves_dealings and not self.has_proofs, "only unpacked sharings can be proven on chain"),
             (not 0 <= self.canary_permille <= 1000, "canary_permille must lie in 0..1000"),
             (not self.minimum_peers <= self.n_founders <= self.n_peers, "founders: minimum_peers..n_peers"),
         ]

@@ -47,6 +47,7 @@ def declared_terms(configuration: dict[str, Any], n_parameters: int, n_peers: in
     terms |= {
         "withheld": POLICIES.get(scheme, Withheld.RECOVER),
         "tolerated_percent": beacon["tolerated_percent"] if scheme == "albatross" else 0,
+        "proves_dealings": beacon.get("verification") == "on_chain",
         "shows": protocol["arithmetic"]["name"] == "tolerant" or is_private,
         "tolerance": sum_tolerance(protocol, -(-2 * n_parameters // n_peers)),
     }

@@ -180,6 +180,8 @@ class _Inspection:
         messages = MessageAudit(published, facts, findings, beacon)
         messages.run(self._tick("messages"))
         check_weights(published, facts, findings, self._tick("weights"))
+        if published.terms.proves_dealings:
+            findings.notes.append("Every sharing was verified on chain, and again when its blocks were executed.")
         if beacon.seen:
             findings.notes.append(
                 f"Sharings verified in full: {beacon.verified} of {beacon.seen} (those of recovered secrets, and "

@@ -235,7 +235,7 @@ def _check_chain(place: str, chain: dict[str, Any]) -> None:
 
 def _type_of_term(key: str) -> type:
     """Return the type that a published term has."""
-    kinds = {"job_digest": bytes, "owner": bytes, "members": tuple, "shows": bool}
+    kinds = {"job_digest": bytes, "owner": bytes, "members": tuple, "shows": bool, "proves_dealings": bool}
     return kinds.get(key, int)
 
 

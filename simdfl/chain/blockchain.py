@@ -310,7 +310,9 @@ class Blockchain(Actor):
         return next((at for at in earlier if self._is_news(self.blocks[at - 1])), 0)
 
     def _block_message(self, block: Block) -> Message:
+        """Return what peers are sent of a block: header, events, and the calls with proven sharings."""
         size = BLOCK_HEADER_BYTES + EVENT_BYTES * len(block.events)
+        size += sum(len(r.calldata) for r in block.receipts if any(e.name == "Proven" for e in r.events))
         return Message(f"BLOCK:{self.name}", block.number, self._network.host, block, size, Traffic.CHAIN)
 
     def _serve_sync(self, head: int, sender: int, message: Message) -> None:

@@ -36,6 +36,7 @@ WAKING_EVENTS = {
     "Absent": ("peer", "step"),
     "PartVoided": ("part", "step"),
     "Withheld": (None, "output"),
+    "Proven": ("dealer", "output"),
     "Restarted": ("attempt", "output"),
     "Joined": ("peer", None),
     "Anchored": (None, "epoch"),

@@ -32,6 +32,7 @@ class ChainHistory:
         self.roots: dict[int, dict[int, bytes]] = defaultdict(dict)
         self.aggregates: dict[tuple[int, int], dict[int, bytes]] = defaultdict(dict)
         self.dealing_roots: dict[int, dict[int, bytes]] = defaultdict(dict)
+        self.proven: set[tuple[int, int]] = set()
         self.receivers: dict[int, list[int]] = {}
         self.states: dict[int, bytes] = {}
         self.randomness: dict[int, bytes] = {}
@@ -82,6 +83,9 @@ class ChainHistory:
 
     def _on_dealt(self, fields: dict[str, Any]) -> None:
         self.dealing_roots[fields["epoch"]][fields["dealer"]] = fields["root"]
+
+    def _on_proven(self, fields: dict[str, Any]) -> None:
+        self.proven.add((fields["output"], fields["dealer"]))
 
     def _on_epochopened(self, fields: dict[str, Any]) -> None:
         self.receivers[fields["epoch"]] = mask_members(fields["receivers"])

@@ -8,6 +8,7 @@ Commitments are opened by one hash.
 
 from __future__ import annotations
 
+from contracts_model.gas import CALLDATA_NONZERO_BYTE_GAS
 from contracts_model.runtime import sha256_gas
 from contracts_model.verification import LARGEST_N, LARGEST_THRESHOLD, VERIFIERS, Verifier
 from simdfl.crypto.beacon import BeaconScheme, CommitScheme, RandomBeacon
@@ -16,6 +17,8 @@ POSSESSION_CONTEXT_BYTES = 52
 """A job's digest and an address."""
 COMMITTED_BYTES = 120
 """What a commitment hashes: tag, context and secret, each behind its length."""
+AROUND_PROOF_GAS = 400_000
+"""Covers what a call with a sharing spends beside verifying it: hashes, a Merkle path, slots, and a ban."""
 
 
 class ProofPrices:
@@ -46,6 +49,11 @@ class ProofPrices:
             return 0
         n, t, scale = _fitting(receivers, threshold)
         return int(self._verifier.dealing_gas(n, t) * scale * self._relative_work(n, t))
+
+    def proof_gas_limit(self, receivers: int, threshold: int, transcript_bytes: int) -> int:
+        """Return a gas limit for a call with a sharing that is verified."""
+        calldata_gas = CALLDATA_NONZERO_BYTE_GAS * transcript_bytes
+        return self.dealing_gas(receivers, threshold) + calldata_gas + AROUND_PROOF_GAS
 
     def share_gas(self, receivers: int, threshold: int) -> int:
         """Return the gas of verifying a decrypted share."""

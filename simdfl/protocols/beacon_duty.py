@@ -2,7 +2,8 @@
 
 Dealings are made and checked off the critical path, one epoch before their outputs are opened; in a step an
 honest peer only reveals 32 bytes (see :mod:`simdfl.protocols.reveal_duty`). Sharings are gossiped and checked by
-everybody; of a hash commitment only the root on chain matters, as nobody else could open it.
+everybody, or proven on chain by their dealers; of a hash commitment only the root on chain matters, as nobody else
+could open it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from contracts_model.beacon import dealing_context, first_of_pack
 from contracts_model.court import Absence
 from contracts_model.merkle import merkle_path, merkle_root
 from simdfl.chain.history import mask_members
+from simdfl.chain.prices import ProofPrices
 from simdfl.crypto.beacon import BeaconScheme
 from simdfl.crypto.hashing import sha256
 from simdfl.kernel.actor import Life
@@ -116,7 +118,7 @@ class BeaconDuty(Duty):
                 continue
             opened_s = self.peer.env.now
             yield from self._deal(epoch, receivers)
-            if isinstance(self.peer.job.scheme, BeaconScheme):
+            if isinstance(self.peer.job.scheme, BeaconScheme) and not self.peer.job.terms.proves_dealings:
                 self.peer.also(self._check_dealings(epoch, receivers, opened_s))
             epoch += 1
 
@@ -130,10 +132,48 @@ class BeaconDuty(Duty):
         dealt = self.epochs[epoch] = make_epoch(*self._make_dealings(epoch, receivers, threshold))
         if isinstance(job.scheme, BeaconScheme):
             job.dealt_bytes.setdefault(epoch, []).append(dealt.size_bytes)
+        if job.terms.proves_dealings:
+            peer.chain.submit("beacon", "deal", epoch, dealt.root)
+            yield from self._prove_all(epoch, receivers, dealt)
+            return
+        if isinstance(job.scheme, BeaconScheme):
             peer.network.broadcast(
                 job.messenger.make(peer, "DEALING", epoch, dealt, dealt.size_bytes, dealt.root, Traffic.BEACON)
             )
         peer.chain.submit("beacon", "deal", epoch, dealt.root)
+
+    def _prove_all(self, epoch: int, receivers: list[int], dealt: DealtEpoch) -> Life:
+        """Have one's sharings verified on chain, in their order.
+
+        Once steps run, one at a time: the calls of a step must not wait behind all proofs of an epoch.
+        """
+        peer, job = self.peer, self.peer.job
+        job.proven[epoch, peer.index] = dealt
+        prices = ProofPrices(job.scheme)
+        for position, output in enumerate(self.outputs(epoch)):
+            transcript, commitment = dealt.transcripts[position], dealt.commitments[position]
+            gas_limit = prices.proof_gas_limit(
+                len(receivers), job.terms.threshold(len(receivers)), len(transcript)
+            )
+            path = list(merkle_path(dealt.leaves, position))
+            peer.chain.submit("beacon", "prove", output, transcript, commitment, path, gas_limit=gas_limit)
+            is_proven = not epoch
+            while not is_proven:
+                got = yield peer.inbox.collect(
+                    "chain:Proven", output, {peer.index}, peer.env.now + peer.chain.inclusion_s
+                )
+                is_proven = got.complete
+                if peer.index in peer.chain.history.removed or self.outputs(epoch)[0] in peer.chain.history.awaited:
+                    return
+
+    def dealt_by(self, dealer: int, epoch: int) -> DealtEpoch | None:
+        """Return what a dealer has dealt for an epoch, as far as this peer knows: by gossip, or from its proofs."""
+        if self.peer.job.terms.proves_dealings:
+            proven = self.peer.chain.history.proven
+            is_known = all((output, dealer) in proven for output in self.outputs(epoch))
+            return self.peer.job.proven.get((epoch, dealer)) if is_known else None
+        message = self.peer.inbox.peek("DEALING", epoch).get(dealer)
+        return message.content if message is not None else None
 
     def _make_dealings(self, epoch: int, receivers: list[int], threshold: int) -> tuple[list[bytes], list[bytes]]:
         """Return transcripts and commitments by output.

@@ -95,13 +95,13 @@ class Foresight:
         peer, job, duty = self._peer, self._peer.job, self._peer.beacon_duty
         scheme, keys = job.scheme, self._notes.get("beacon_keys", {})
         epoch, position = divmod(self._output, job.terms.epoch_outputs)
-        message = peer.inbox.peek("DEALING", epoch).get(dealer)
+        dealt = duty.dealt_by(dealer, epoch)
         receivers = peer.chain.history.receivers[epoch]
         threshold = job.terms.threshold(len(receivers))
         mine = [member for member in receivers if member in keys][:threshold]
-        if not isinstance(scheme, BeaconScheme) or message is None or len(mine) < threshold:
+        if not isinstance(scheme, BeaconScheme) or dealt is None or len(mine) < threshold:
             return None
-        group, transcript = scheme.group, message.content.transcripts[position]
+        group, transcript = scheme.group, dealt.transcripts[position]
         parsed = scheme.sharing.parse(group, len(receivers), threshold, transcript)
         _, coordinate = duty.place(self._output, dealer, receivers)
         shares = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +19,9 @@ from simdfl.protocols.parts import Aggregate, Commitment, PartMath, Report
 from simdfl.protocols.training import ModelState, Training
 from simdfl.rng import Rng
 from simdfl.trace import Tracer
+
+if TYPE_CHECKING:
+    from simdfl.protocols.beacon_duty import DealtEpoch
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,8 @@ class VerifiedJob:
 
     ``report_s`` is how long peers wait for each other's reports before they vote somebody absent;
     ``beacon_keys`` are the registered keys by peer, ``batch_verdicts`` what is known of published dealings, and
-    ``published`` the transcripts by (output, dealer). ``dealt_bytes`` lists the sizes of an epoch's
+    ``published`` the transcripts by (output, dealer). ``proven`` holds what dealers prove on chain, by (epoch,
+    dealer): calldata that a peer may read once the block has reached it. ``dealt_bytes`` lists the sizes of an epoch's
     dealings. ``checks`` lists (step, validator, target, agreed) of all
     validations where arithmetic is tolerant. ``plans`` says who joins, leaves or crashes when, and
     ``settlement`` what the contracts of a channel gave every member at the end, in wei. ``valuation`` and
@@ -55,6 +60,7 @@ class VerifiedJob:
     beacon_keys: dict[int, bytes] = field(default_factory=dict)
     batch_verdicts: Memo = field(default_factory=lambda: Memo(4096), repr=False)
     published: dict[tuple[int, int], bytes] = field(default_factory=dict, repr=False)
+    proven: dict[tuple[int, int], DealtEpoch] = field(default_factory=dict, repr=False)
     checks: list[tuple[int, int, int, bool]] = field(default_factory=list, repr=False)
     dealt_bytes: dict[int, list[int]] = field(default_factory=dict, repr=False)
     valuation: Valuation | None = None

@@ -131,10 +131,9 @@ class RevealDuty(Duty):
         peer, job, duty = self.peer, self.peer.job, self.peer.beacon_duty
         epoch, position = divmod(output, job.terms.epoch_outputs)
         receivers = peer.chain.history.receivers[epoch]
-        message = peer.inbox.peek("DEALING", epoch).get(dealer)
-        if peer.index not in receivers or message is None or peer.index == dealer:
+        dealt = duty.dealt_by(dealer, epoch)
+        if peer.index not in receivers or dealt is None or peer.index == dealer:
             return
-        dealt: DealtEpoch = message.content
         threshold = job.terms.threshold(len(receivers))
         context, _ = duty.place(output, dealer, receivers)
         setting = (context, duty.keys(receivers), threshold, dealt.transcripts[position])

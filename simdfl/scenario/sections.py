@@ -402,6 +402,19 @@ class Beacon(Section):
         description="Group of the sharing; ideal is additive integers: same bytes, no secrecy, for sweeps.",
     )
     epoch_outputs: int = Field(default=16, ge=2, description="Beacon outputs per batch of dealings.")
+    verification: Literal["disputes", "on_chain"] = Field(
+        default="disputes",
+        description=(
+            "Who verifies sharings: all peers, with a proof of fraud in a dispute (hash on chain); or a contract, "
+            "each before it counts (on_chain, pvss_ldei alone)."
+        ),
+    )
+
+    @model_serializer(mode="wrap")
+    def _omit_ordinary(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Write the usual verification nowhere, so that such a run keeps its digest."""
+        written: dict[str, Any] = handler(self)
+        return {key: value for key, value in written.items() if (key, value) != ("verification", "disputes")}
 
 
 class SourceConfig(Section):

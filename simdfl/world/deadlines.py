@@ -10,7 +10,9 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from contracts_model.verification import BLS12_381, LARGEST_N, LARGEST_THRESHOLD
 from simdfl.chain.demand import DemandProfile
+from simdfl.chain.prices import ProofPrices
 from simdfl.chain.profiles import PROFILES, ChainProfile
 from simdfl.chain.sources import SOURCES, BlockSource, Recorded, read_gaps_us
 from simdfl.crypto.beacon import make_beacon
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from simdfl.world.build import World
 
 BLOCKS_PER_STEP = 3
+PROVEN_SCHEME = "pvss_ldei"
+"""The scheme of the sharings that a contract verifies."""
 JUDGEMENT_BLOCKS = 4
 """After the last dealing is posted: until it is seen, and until its dispute is included."""
 INCLUSION_BLOCKS = 2
@@ -128,6 +132,9 @@ def check_dealing_time(scenario: Scenario, profile: ChainProfile) -> None:
     n, c = scenario.peers.count, scenario.contracts
     device, scheme = DEVICES[scenario.peers.device], make_beacon(scheme_name(scenario), "ideal")
     outputs = scenario.beacon.epoch_outputs
+    if scenario.beacon.verification == "on_chain":
+        check_proving_time(scenario, profile)
+        return
     threshold, packing = beacon_shape(scenario, n)
     dealings = -(-outputs // packing) * n
     checking_s = scheme.verify_exponentiations(n, threshold) * dealings * device.group_exp_s
@@ -143,6 +150,54 @@ def check_dealing_time(scenario: Scenario, profile: ChainProfile) -> None:
         raise UserError(
             f"beacon.epoch_outputs: {outputs} outputs last {outputs * BLOCKS_PER_STEP * block_s:.0f} s, but "
             f"dealings are judged only after {needed_s:.0f} s; use more outputs or a shorter contracts.deal_s"
+        )
+
+
+def check_proving_time(scenario: Scenario, profile: ChainProfile) -> None:
+    """Check that all dealings can be proven on chain before they are needed.
+
+    Blocks that are full for long are half full on average, since the base fee rises (EIP-1559); once steps run, a
+    dealer proves one sharing at a time.
+
+    Raises
+    ------
+    UserError
+        If the scheme has no contract that verifies it, one proof is too large, or all take too long.
+    """
+    n, name, outputs = scenario.peers.count, scheme_name(scenario), scenario.beacon.epoch_outputs
+    if name != PROVEN_SCHEME:
+        raise UserError(
+            f"beacon.verification: no contract verifies dealings of {name}; use beacon.scheme {PROVEN_SCHEME} "
+            "with a protocol that deals sharings, or verification: disputes"
+        )
+    threshold, _ = beacon_shape(scenario, n)
+    if n > LARGEST_N or threshold > LARGEST_THRESHOLD:
+        raise UserError(
+            f"beacon.verification: contracts verify sharings among {LARGEST_N} peers with thresholds of "
+            f"{LARGEST_THRESHOLD} at most, these are {n} and {threshold}; use verification: disputes"
+        )
+    size_bytes = BLS12_381.transcript_bytes(n, threshold)
+    each_gas = ProofPrices(make_beacon(name, "ideal")).proof_gas_limit(n, threshold, size_bytes)
+    if each_gas > min(profile.tx_gas_cap, profile.gas_limit // 2):
+        raise UserError(
+            f"chain.gas_limit: {profile.gas_limit} is too little to verify sharings among {n} peers; use at least "
+            f"{2 * each_gas}"
+        )
+    blocks = math.ceil(outputs * n * each_gas / (profile.gas_limit // 2))
+    first_s = profile.span_s(blocks + profile.finality_blocks + profile.depth + INCLUSION_BLOCKS)
+    if scenario.contracts.deal_s < first_s:
+        raise UserError(
+            f"contracts.deal_s: {scenario.contracts.deal_s} s is too short to verify {outputs * n} sharings on "
+            f"chain, {blocks} blocks of gas; use at least {first_s:.0f} or fewer beacon.epoch_outputs"
+        )
+    turns = profile.finality_blocks + profile.depth + INCLUSION_BLOCKS
+    later_s = max(first_s, outputs * profile.span_s(turns))
+    block_s = (profile.finality_blocks + 1) * profile.block_time_s + profile.timing.lag_s
+    if outputs * BLOCKS_PER_STEP * block_s < later_s:
+        raise UserError(
+            f"beacon.verification: an epoch of {outputs} outputs lasts {outputs * BLOCKS_PER_STEP * block_s:.0f} s, "
+            f"but verifying the next one's sharings on chain takes {later_s:.0f} s; raise chain.gas_limit or use "
+            "verification: disputes"
         )
 
 

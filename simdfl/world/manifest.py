@@ -81,6 +81,7 @@ def beacon_terms(scenario: Scenario) -> dict[str, Any]:
         "withheld": WITHHELD.get(scheme, Withheld.RECOVER),
         "threshold_percent": beacon.threshold_percent,
         "tolerated_percent": beacon.tolerated_percent if scheme == "albatross" else 0,
+        "proves_dealings": beacon.verification == "on_chain",
     }
 
 

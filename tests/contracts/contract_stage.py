@@ -170,6 +170,15 @@ class Stage:
     def deal(self, epoch: int, *peers: int) -> None:
         for peer in peers or self.receivers(epoch):
             self.do(peer, "beacon.deal", epoch, self.prepare(peer, epoch))
+            if self.terms.proves_dealings:
+                self.prove(epoch, peer)
+
+    def prove(self, epoch: int, peer: int) -> None:
+        for output in self.outputs(epoch):
+            self.do(peer, "beacon.prove", *self.proof_args(peer, output))
+
+    def proof_args(self, dealer: int, output: int) -> tuple:
+        return output, self.transcripts[dealer, output], *self.opened_leaf(dealer, output)
 
     def opened_leaf(self, dealer: int, output: int) -> tuple[bytes, list[bytes]]:
         epoch, position = divmod(output, self.terms.epoch_outputs)

@@ -11,7 +11,7 @@ from typing import Any
 
 import eels
 from rehearsal import RehearsalHost, Scheme
-from twins import OWNER, REHEARSAL, Twins, as_logged, deploy, read_log, value_word
+from twins import OWNER, REHEARSAL, Twins, as_logged, deploy, value_word
 
 from contracts_model import Call, Job, Outcome
 from contracts_model.computing import computing_gas
@@ -25,8 +25,9 @@ from contract_stage import DEPOSIT, POT, Stage, h, make_terms
 
 @dataclass(frozen=True)
 class Measured:
-    """What a call cost: here without arithmetic and memory, on the EVM before refunds and after."""
+    """What a call to some code cost: here without arithmetic and memory, on the EVM before refunds and after."""
 
+    code: str
     call: Call
     outcome: Outcome
     counts: dict[str, int]
@@ -181,15 +182,16 @@ class Double(Stage):
         success, reason, logs, gas_used = self.evm.send(call.sender, to, data, call.value_wei, self.now)
         self._compare(call, outcome, success, reason, logs, meter)
         if self.evm.has_gas:
-            priced = computing_gas(call.contract, call.function, outcome.reason, meter.counts)
-            row = Measured(call, outcome, dict(meter.counts), meter.used - priced, self.evm.spent, gas_used)
+            code = self.job.code_of(call)
+            priced = computing_gas(code, call.function, outcome.reason, meter.counts)
+            row = Measured(code, call, outcome, dict(meter.counts), meter.used - priced, self.evm.spent, gas_used)
             self.rows.append(row)
 
     def _compare(self, call: Call, outcome: Outcome, success: bool, reason: str, logs: list, meter: Any) -> None:
         expected = "" if outcome.reason == "this function takes no value" else outcome.reason
         told = "" if reason == "Revert" else reason
         assert (success, told) == (outcome.succeeded, expected), (call, outcome.reason, reason)
-        seen = [read_log(self.contract_at[account], topic, data) for account, topic, data in logs]
+        seen = [self.twins.read_log(self.contract_at[account], topic, data) for account, topic, data in logs]
         assert seen == [as_logged(event) for event in outcome.events], (call, seen, outcome.events)
         stored = {slots.name: slots for slots in storage_of(self.job)}
         for name, slots in stored.items():

@@ -32,10 +32,10 @@ def features_of(measured: Measured) -> dict[str, int]:
 
 
 def by_function(rows: Iterable[Measured]) -> dict[tuple[str, str], list[tuple[dict[str, int], int]]]:
-    """Return features and remaining gas by (contract, function)."""
+    """Return features and remaining gas by (code, function)."""
     found = defaultdict(list)
     for row in rows:
-        found[row.call.contract, row.call.function].append((features_of(row), row.spent - row.priced))
+        found[row.code, row.call.function].append((features_of(row), row.spent - row.priced))
     return dict(found)
 
 

@@ -34,6 +34,8 @@ SETTINGS: tuple[dict[str, Any], ...] = (
     {"n": 8, "projections": 1, "steps": 3, "threshold_percent": 25},
     {"n": 6, "contribution_percent": 50, "contribution_every": 1, "steps": 4},
     {"n": 9, "contribution_percent": 100, "contribution_every": 2, "steps": 5, "jury_size": 3},
+    {"n": 5, "proves_dealings": True, "steps": 4},
+    {"n": 9, "proves_dealings": True, "epoch_outputs": 4, "steps": 5, "probation_steps": 1, "founders": 7},
     {"n": 20, "jury_size": 9, "projections": 4, "shows": True, "canary_permille": 300, "steps": 2},
 )
 """Jobs of all kinds."""
@@ -140,7 +142,8 @@ class Play:
         return [p for p in self.d.receivers(epoch) if not self.d.job.beacon.dealt.has(epoch, p)]
 
     def can_deal(self) -> bool:
-        return bool(self.dealers()) and self.d.now <= self.d.job.beacon.state["deal_until"]
+        in_time = self.d.now <= self.d.job.beacon.state["deal_until"] or self.d.terms.proves_dealings
+        return bool(self.dealers()) and in_time
 
     def deal(self) -> None:
         epoch = self.d.job.beacon.state["dealing"] - 1
@@ -150,10 +153,25 @@ class Play:
             return
         dealer = self.random.choice(waiting)
         root = self.d.prepare(dealer, epoch)
+        if self.d.terms.proves_dealings and self.d.job.beacon.roots[epoch, dealer] and self.random.random() < 0.95:
+            self.prove(dealer, epoch)
+            return
         if self.random.random() < 0.07:
             self.spoil(dealer, epoch)
             root = merkle_root(self.d.leaves(dealer, epoch))
         self.d.call(dealer, "beacon.deal", self.near(epoch), root)
+
+    def prove(self, dealer: int, epoch: int) -> None:
+        """Prove the next dealing, or something else."""
+        count = self.d.job.beacon.proven[epoch, dealer]
+        output = epoch * self.d.terms.epoch_outputs + (count if self.random.random() < 0.9 else self.near(count))
+        if output not in self.d.outputs(epoch):
+            self.d.call(dealer, "beacon.prove", output, bytes(96), bytes(48), [])
+            return
+        args = list(self.d.proof_args(dealer, output))
+        if self.random.random() < 0.05:
+            args[1] = args[1][:-1] + b"\0"
+        self.d.call(dealer if self.random.random() < 0.97 else self.peer(), "beacon.prove", *args)
 
     def spoil(self, dealer: int, epoch: int) -> None:
         for output in self.d.outputs(epoch):
@@ -431,6 +449,11 @@ class Play:
 
     # ---- nonsense
 
+    def wrong_proofs(self) -> list[Any]:
+        if not self.d.terms.proves_dealings:
+            return []
+        return [lambda: self.d.call(self.peer(), "beacon.prove", self.uint(), bytes(96), bytes(48), [])]
+
     def wrong(self) -> None:
         """Call something at a wrong time, or with nonsense."""
         n = self.d.terms.n_peers
@@ -446,6 +469,7 @@ class Play:
             lambda: self.d.call(self.peer(), "beacon.deal", self.uint(), self.word()),
             lambda: self.d.call(self.peer(), "beacon.reveal", self.uint(), 5, h("x"), bytes(48), []),
             lambda: self.d.call(self.peer(), "beacon.recommit", self.uint(), self.word()),
+            *self.wrong_proofs(),
             lambda: self.d.call(self.peer(), "beacon.publish", self.uint(), self.word()),
             lambda: self.d.call(self.peer(), "registry.rejoin"),
             lambda: self.d.call(STRANGER, "court.vote_void", self.uint()),

@@ -20,6 +20,7 @@ from contracts_model.anchor import Anchor
 from contracts_model.beacon import Beacon
 from contracts_model.court import Court
 from contracts_model.ledger import StepLedger
+from contracts_model.proving_beacon import ProvingBeacon
 from contracts_model.registry import Registry
 from contracts_model.rewards import Rewards
 from contracts_model.treasury import Treasury
@@ -75,12 +76,12 @@ def calls_of(name: str, made: Counter[str]) -> int:
 
 def interface() -> list[tuple[str, str]]:
     """Return all external functions of all contracts."""
-    kinds = (Treasury, Registry, Beacon, StepLedger, Court, Rewards, Anchor)
-    names = ("treasury", "registry", "beacon", "ledger", "court", "rewards", "anchor")
+    kinds = (Treasury, Registry, Beacon, ProvingBeacon, StepLedger, Court, Rewards, Anchor)
+    names = ("treasury", "registry", "beacon", "beacon", "ledger", "court", "rewards", "anchor")
     return [(n, f) for n, kind in zip(names, kinds) for f in dir(kind) if hasattr(getattr(kind, f), "abi_types")]
 
 
-@pytest.mark.parametrize("name", sorted({*NAMES, *ANCHORED}))
+@pytest.mark.parametrize("name", sorted({*NAMES, *ANCHORED, "proving_beacon"}))
 def test_every_twin_can_be_deployed(name: str) -> None:
     assert 0 < len(compile_vyper(SOURCES / f"{name}.vy").runtime_code) < CODE_BYTES_CAP
 

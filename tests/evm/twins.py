@@ -63,6 +63,18 @@ class Twins:
     """Where the twins of a job stand."""
 
     addresses: dict[str, bytes]
+    proves_dealings: bool = False
+
+    def code(self, contract: str) -> str:
+        """Return the name of the source that stands behind a contract's name."""
+        return "proving_beacon" if self.proves_dealings and contract == "beacon" else contract
+
+    def read_log(self, contract: str, topic: bytes, data: bytes) -> tuple[str, str, dict[str, Any]]:
+        """Return contract, name and fields of an EVM's log entry."""
+        name, types = _events(self.code(contract))[topic]
+        values = decode([kind for _, kind in types], data)
+        plain = [bytes.fromhex(v[2:]) if kind == "address" else v for v, (_, kind) in zip(values, types)]
+        return contract, name, dict(zip((field for field, _ in types), plain))
 
     def slot_of(self, name: str, key: Any) -> tuple[bytes, int]:
         """Return account and slot of what Python stores under a key of ``contract.variable``."""
@@ -70,13 +82,21 @@ class Twins:
         if name in BITS or name in COURT_BITS:
             key, piece = key
             assert piece == 0, "twins hold sets of up to 256 peers"
-        layout = compile_vyper(SOURCES / f"{contract}.vy").storage
+        layout = _layout(self.code(contract))
         if name in SCALARS:
             return self.addresses[contract], int(layout[SCALARS[name][key]]["slot"])
         slot = int(layout[variable]["slot"])
         for piece in key if isinstance(key, tuple) else (key,):
             slot = int.from_bytes(keccak(slot.to_bytes(32, "big") + _key_word(name, piece)), "big")
         return self.addresses[contract], slot
+
+
+@cache
+def _layout(code: str) -> dict[str, Any]:
+    """Return where variables stand, those of an imported contract among them."""
+    layout = compile_vyper(SOURCES / f"{code}.vy").storage
+    inner = [held for held in layout.values() if "slot" not in held]
+    return {name: place for held in (*inner, layout) for name, place in held.items() if "slot" in place}
 
 
 def _key_word(name: str, piece: Any) -> bytes:
@@ -160,12 +180,13 @@ def deploy(evm: Any, terms: Terms, first_nonce: int) -> Twins:
             *(a[name] for name in ("treasury", "registry", "ledger")),
         ],
     )
+    twins = Twins(addresses, terms.proves_dealings)
     assert evm.deploy(compile_vyper(REHEARSAL).init_code) == a["verifier"]
     for name in NAMES:
         types, values = arguments[name]
-        made = evm.deploy(compile_vyper(SOURCES / f"{name}.vy").init_code + encode(types, values))
+        made = evm.deploy(compile_vyper(SOURCES / f"{twins.code(name)}.vy").init_code + encode(types, values))
         assert made == a[name], name
-    return Twins(addresses)
+    return twins
 
 
 def deploy_anchor(evm: Any, terms: Terms, is_optimistic: bool, window_s: int, first_nonce: int) -> Twins:
@@ -192,22 +213,14 @@ def deploy_anchor(evm: Any, terms: Terms, is_optimistic: bool, window_s: int, fi
 
 
 @cache
-def _events(contract: str) -> dict[bytes, tuple[str, list[tuple[str, str]]]]:
+def _events(code: str) -> dict[bytes, tuple[str, list[tuple[str, str]]]]:
     found = {}
-    for entry in compile_vyper(SOURCES / f"{contract}.vy").abi:
+    for entry in compile_vyper(SOURCES / f"{code}.vy").abi:
         if entry["type"] == "event":
             types = [(field["name"], field["type"]) for field in entry["inputs"]]
             topic = keccak(f"{entry['name']}({','.join(kind for _, kind in types)})".encode())
             found[topic] = (entry["name"], types)
     return found
-
-
-def read_log(contract: str, topic: bytes, data: bytes) -> tuple[str, str, dict[str, Any]]:
-    """Return contract, name and fields of an EVM's log entry."""
-    name, types = _events(contract)[topic]
-    values = decode([kind for _, kind in types], data)
-    plain = [bytes.fromhex(v[2:]) if kind == "address" else v for v, (_, kind) in zip(values, types)]
-    return contract, name, dict(zip((field for field, _ in types), plain))
 
 
 def as_logged(event: Event) -> tuple[str, str, dict[str, Any]]:

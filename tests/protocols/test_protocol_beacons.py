@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from small_runs import attack, reasons, removed, run_small
+from small_runs import attack, build_small, reasons, removed, run_small
 
+from simdfl.errors import UserError
 from simdfl.testing import assert_rate
 from simdfl.world import RunResult, World
 
@@ -143,3 +144,50 @@ def test_packed_sharings_cost_a_fraction_of_the_bytes() -> None:
     _, single = run_small("beacon.epoch_outputs=12", "beacon.scheme=pvss_ldei")
     _, packed = run_small("beacon.epoch_outputs=12", "beacon.scheme=albatross", "beacon.tolerated_percent=30")
     assert packed.summary["beacon_bytes"] < 0.45 * single.summary["beacon_bytes"]
+
+
+ON_CHAIN = ("beacon.verification=on_chain", "contracts.deal_s=60")
+
+
+def test_dealings_that_are_proven_on_chain_need_no_gossip_and_change_no_output_rule() -> None:
+    world, result = run_small(*ON_CHAIN)
+    assert result.completed
+    assert result.removals == []
+    assert result.summary["step_s"] == pytest.approx(6.0, abs=0.05)
+    assert world.chain is not None
+    assert len(world.chain.history.proven) == 13 * 10
+    assert world.network.bytes_by_class()["beacon"].sum() == 0
+
+
+def test_secrets_withheld_from_a_proven_dealing_are_recovered_from_its_calldata() -> None:
+    world, result = run_small(
+        *ON_CHAIN, "protocol.steps=4", "protocol.validators=0", attack("withhold_reveal", 3)
+    )
+    assert result.completed
+    assert reasons(result) == {"withheld reveal"}
+    assert removed(result, "banned", True) == set(range(10)) - world.honest
+    assert removed(result, "banned", False) == set()
+
+
+@pytest.mark.parametrize("name", ["invalid_dealing", "high_degree_dealing", "replayed_dealing", "copied_dealing"])
+def test_an_invalid_dealing_is_banned_by_its_own_proof(name: str) -> None:
+    world, result = run_small(*ON_CHAIN, attack(name, 2))
+    assert result.completed
+    assert removed(result, "banned", True) == set(range(10)) - world.honest
+    assert reasons(result) == {"invalid dealing"}
+    assert world.chain is not None
+    assert not any(r.function == "dispute_dealing" for block in world.chain.blocks for r in block.receipts)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        (("beacon.scheme=albatross",), "no contract verifies dealings of albatross"),
+        (("protocol.name=btard",), "no contract verifies dealings of commit_reveal"),
+        (("contracts.deal_s=22", "beacon.epoch_outputs=16", "chain.block_time_s=4"), "contracts.deal_s: 22 s"),
+        (("chain.gas_limit=16000000", "peers.count=30", "contracts.deal_s=400"), "beacon.verification: an epoch"),
+    ],
+)
+def test_verification_on_chain_is_refused_where_it_cannot_be_done_in_time(overrides, sentence) -> None:
+    with pytest.raises(UserError, match=sentence):
+        build_small(*ON_CHAIN, *overrides)

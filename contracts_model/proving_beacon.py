@@ -1,10 +1,10 @@
 """Beacon contract that verifies every sharing before it counts: full verification on chain.
 
 :mod:`contracts_model.beacon` keeps a hash and lets everybody check, with a proof of fraud in a dispute (EthDKG's
-pattern). Here nobody has to: a dealer posts its root as there, then proves its sharings one after the other, each in
-a call that carries the transcript. The contract verifies it whole. An invalid one bans its dealer at once, by its own
-signed call; who has not proven all when their epoch begins has not dealt. Peers need no gossip of transcripts: they
-read them from the calls.
+pattern). Here nobody has to: a dealer posts its root as there, then proves its sharings one after the other,
+each in a call that carries the transcript. The contract verifies it whole. An invalid one bans its dealer at
+once, by its own signed call; who has not proven all when their epoch begins has not dealt. Peers need no gossip
+of transcripts: they read them from the calls.
 
 It pays where few could watch or a late dispute would hurt; ``python -m contracts_model.gas_table`` has the price.
 Sharings are LDEI's, which the contracts ``vyper/pvss_bls12381.vy`` and ``vyper/pvss_bn254.vy`` verify.

@@ -160,6 +160,8 @@ class Messenger:
 
     def is_authentic(self, message: Message) -> bool:
         """Return whether the message is signed by its sender."""
-        digest = message_digest(sha256, self._run, message.topic.encode(), message.step, message.digest)
-        signer = self._verdicts.get((digest, message.signature), lambda: recover(digest, message.signature))
-        return signer == self._addresses[message.sender]
+        signed = (message.topic, message.step, message.digest, message.signature)
+        return self._verdicts.get(signed, lambda: self._signer(*signed)) == self._addresses[message.sender]
+
+    def _signer(self, topic: str, step: int, body: bytes, signature: bytes) -> bytes | None:
+        return recover(message_digest(sha256, self._run, topic.encode(), step, body), signature)

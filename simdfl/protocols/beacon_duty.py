@@ -2,8 +2,8 @@
 
 Dealings are made and checked off the critical path, one epoch before their outputs are opened; in a step an
 honest peer only reveals 32 bytes (see :mod:`simdfl.protocols.reveal_duty`). Sharings are gossiped and checked by
-everybody, or proven on chain by their dealers; of a hash commitment only the root on chain matters, as nobody else
-could open it.
+everybody, or proven on chain by their dealers; of a hash commitment only the root on chain matters, as nobody
+else could open it.
 """
 
 from __future__ import annotations
@@ -163,11 +163,14 @@ class BeaconDuty(Duty):
                     "chain:Proven", output, {peer.index}, peer.env.now + peer.chain.inclusion_s
                 )
                 is_proven = got.complete
-                if peer.index in peer.chain.history.removed or self.outputs(epoch)[0] in peer.chain.history.awaited:
+                if (
+                    peer.index in peer.chain.history.removed
+                    or self.outputs(epoch)[0] in peer.chain.history.awaited
+                ):
                     return
 
     def dealt_by(self, dealer: int, epoch: int) -> DealtEpoch | None:
-        """Return what a dealer has dealt for an epoch, as far as this peer knows: by gossip, or from its proofs."""
+        """Return what a dealer has dealt for an epoch, as far as this peer knows: by gossip or from its proofs."""
         if self.peer.job.terms.proves_dealings:
             proven = self.peer.chain.history.proven
             is_known = all((output, dealer) in proven for output in self.outputs(epoch))

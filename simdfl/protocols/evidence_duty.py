@@ -5,6 +5,7 @@ Delays by turns keep it to one transaction where one is enough (a proof of equiv
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from contracts_model.court import Kind
@@ -46,10 +47,18 @@ class EvidenceDuty(Duty):
             proof = (first.digest, first.signature, second.digest, second.signature)
             peer.chain.submit("court", "prove_equivocation", *slot, *proof)
 
+    def posted_commitments(self, step: int, contributors: Sequence[int]) -> dict[int, Commitment]:
+        """Return the gossiped commitments of these contributors that carry their roots posted on chain."""
+        arrived = self.peer.inbox.peek("COMMIT", step)
+        found = {who: self._posted_commitment(step, who, arrived.get(who)) for who in contributors}
+        return {who: commitment for who, commitment in found.items() if commitment is not None}
+
     def posted_commitment(self, step: int, contributor: int) -> Commitment | None:
         """Return the gossiped commitment that carries the root posted on chain, or None if it is not here."""
+        return self.posted_commitments(step, (contributor,)).get(contributor)
+
+    def _posted_commitment(self, step: int, contributor: int, first: Message | None) -> Commitment | None:
         posted = self.peer.chain.history.roots[step].get(contributor)
-        first = self.peer.inbox.peek("COMMIT", step).get(contributor)
         copies = self._variants.get(("COMMIT", step, contributor), [first] if first is not None else [])
         for message in copies:
             if message.digest == posted and self.peer.job.messenger.is_authentic(message):

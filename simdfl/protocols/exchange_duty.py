@@ -62,10 +62,11 @@ class ExchangeDuty(Duty):
         instead = self.peer.behaviour.sent_gradient(turn)
         if instead is not None:
             commitment = self.peer.commit_to(record, instead)
+        size = commitment.part_bytes(self.peer.job.training.sizes)
+        positions = {owner: position for position, owner in enumerate(record.roster)}
         for owner in own_first(record.roster, self.peer.index):
             if owner == self.peer.index or self.peer.behaviour.sends_part(turn, owner):
-                content = (commitment, record.position(owner))
-                size = commitment.part_bytes(self.peer.job.training.sizes)
+                content = (commitment, positions[owner])
                 part = Message("PART", record.step, self.peer.index, content, size, Traffic.GRADIENT)
                 self.peer.network.send(part, owner)
 
@@ -78,8 +79,7 @@ class ExchangeDuty(Duty):
             yield self.peer.inbox.collect(topic, step, record.contributors, deadline_s) | moved
             if moved.triggered:
                 return
-        position = record.position(self.peer.index)
-        missing = [peer for peer in record.contributors if not self._has_part(record, peer, position)]
+        missing = self._missing_parts(record)
         size = self.peer.job.training.sizes.vector_bytes() // len(record.roster) * len(record.contributors)
         yield self.peer.spend(
             "hash", self.peer.device.hash_s(size) + len(record.contributors) * self.peer.device.verify_s
@@ -91,17 +91,21 @@ class ExchangeDuty(Duty):
             yield self.peer.spend("aggregation", self.aggregation_s(record))
             self._publish_aggregate(record, turn)
 
-    def _has_part(self, record: StepRecord, peer: int, position: int) -> bool:
-        """Return whether this peer's part arrived and matches its signed, posted commitment."""
-        commitment = self.peer.evidence_duty.posted_commitment(record.step, peer)
-        part = self.peer.inbox.peek("PART", record.step).get(peer)
-        if commitment is None or part is None:
-            return False
-        record.commitments[peer] = commitment
-        sent, where = part.content
-        shape = (len(record.roster), part_size(self.peer.job.training.n_parameters, len(record.roster)))
-        fits = where == position and commitment.parts.shape == sent.parts.shape == shape
-        return bool(fits and sent.hashes[position] == commitment.hashes[position])
+    def _missing_parts(self, record: StepRecord) -> list[int]:
+        """Return whose part did not arrive, or does not match its signed, posted commitment."""
+        position, count = record.position(self.peer.index), len(record.roster)
+        shape = (count, part_size(self.peer.job.training.n_parameters, count))
+        posted = self.peer.evidence_duty.posted_commitments(record.step, record.contributors)
+        arrived = self.peer.inbox.peek("PART", record.step)
+        missing = []
+        for peer in record.contributors:
+            commitment, part = posted.get(peer), arrived.get(peer)
+            if commitment is not None and part is not None:
+                record.commitments[peer] = commitment
+                if _is_of(commitment, part.content, position, shape):
+                    continue
+            missing.append(peer)
+        return missing
 
     def aggregation_s(self, record: StepRecord) -> float:
         """Gram matrix and a few passes over the contributions of one part."""
@@ -137,16 +141,24 @@ class ExchangeDuty(Duty):
         owners = [owner for owner in record.roster if owner not in void]
         patience_s = self.peer.job.terms.reveal_s / LOCK_PATIENCE
         yield self.peer.inbox.collect(topic, step, owners, self.peer.env.now + patience_s)
-        for owner in owners:
-            if not self._has_value(topic, step, owner, posted):
+        for owner in self._without_value(topic, step, owners, posted):
+            if not self._has_value(topic, step, owner, posted):  # it may have come while another was fetched
                 yield from self._fetch(topic, record, owner, posted, patience_s)
 
+    def _without_value(self, topic: str, step: int, owners: list[int], posted: dict[int, bytes]) -> list[int]:
+        """Return of which owners no aggregate that matches its posted hash has arrived."""
+        arrived = self.peer.inbox.peek(topic, step)
+        shape = (part_size(self.peer.job.training.n_parameters, len(self.peer.records[step].roster)),)
+        return [
+            owner
+            for owner in owners
+            if (message := arrived.get(owner)) is None
+            or message.content.hash != posted[owner]
+            or message.content.values.shape != shape
+        ]
+
     def _has_value(self, topic: str, step: int, owner: int, posted: dict[int, bytes]) -> bool:
-        message = self.peer.inbox.peek(topic, step).get(owner)
-        if message is None:
-            return False
-        size = part_size(self.peer.job.training.n_parameters, len(self.peer.records[step].roster))
-        return bool(message.content.hash == posted[owner] and message.content.values.shape == (size,))
+        return not self._without_value(topic, step, [owner], posted)
 
     def _fetch(
         self, topic: str, record: StepRecord, owner: int, posted: dict[int, bytes], patience_s: float
@@ -185,3 +197,12 @@ class ExchangeDuty(Duty):
         held = self.peer.inbox.peek(topic, step).get(owner)
         if held is not None:
             self.peer.network.send(held, sender, source=self.peer.index)
+
+
+def _is_of(
+    commitment: Commitment, content: tuple[Commitment, int], position: int, shape: tuple[int, int]
+) -> bool:
+    """Return whether a part that was sent for a position is the committed one, of a gradient of this shape."""
+    sent, where = content
+    fits = where == position and commitment.parts.shape == sent.parts.shape == shape
+    return fits and sent.hashes[position] == commitment.hashes[position]

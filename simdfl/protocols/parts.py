@@ -119,10 +119,10 @@ class Report:
     projections: np.ndarray
     norms: np.ndarray
 
-    def is_well_formed(self, owners: Sequence[int], n_projections: int) -> bool:
+    def is_well_formed(self, owners: tuple[int, ...], n_projections: int) -> bool:
         """Return whether this says one thing of each part; any other report counts as none."""
         return (
-            self.owners == tuple(owners)
+            (self.owners is owners or self.owners == owners)
             and self.projections.shape == (len(owners), n_projections)
             and self.norms.shape == (len(owners),)
         )
@@ -151,6 +151,38 @@ class Report:
     def size_bytes(self) -> int:
         """Size on the wire."""
         return sum(len(leaf) for leaf in self.leaves)
+
+
+def are_wrong(reports: Sequence[Report], position: int, projections: np.ndarray, norms: np.ndarray) -> np.ndarray:
+    """Return which reports' entries of one part are not the given ones: :meth:`Report.is_right` for many.
+
+    Parameters
+    ----------
+    reports : sequence of Report
+        r of them, well formed.
+    position : int
+        Of the part.
+    projections, norms : ndarray
+        The right entries, (r, K) and (r,) int64.
+
+    Returns
+    -------
+    ndarray
+        (r,) bool.
+    """
+    if not reports:
+        return np.zeros(0, dtype=bool)
+    told = np.stack([report.projections[position] for report in reports])
+    norms_told = np.array([report.norms[position] for report in reports])
+    return np.asarray((told != projections).any(axis=1) | (norms_told != norms))
+
+
+def _off_balance(reports: Sequence[Report], bound: int) -> list[int]:
+    """Sum exactly: halves of 32 bits do not overflow, and only their sums become long integers."""
+    high = sum(report.projections >> 32 for report in reports)
+    low = sum(report.projections & 0xFFFFFFFF for report in reports)
+    totals = np.asarray(high).astype(object) * (1 << 32) + np.asarray(low).astype(object)
+    return [position for position, total in enumerate(np.abs(totals)) if (total > bound).any()]
 
 
 def bucket(size: int) -> int:
@@ -219,6 +251,8 @@ class PartMath:
         self._reports = Memo(16)
         self._vectors = Memo(512)
         self._commitments = Memo(512)
+        self._balances = Memo(4)
+        self._owners = Memo(64)
 
     def commitment(self, key: tuple[bytes, bytes], gradient: np.ndarray, n_parts: int) -> Commitment:
         """Return the commitment to an honest gradient, which (state, seed) determines."""
@@ -261,6 +295,18 @@ class PartMath:
         self._buffer[:n_parts, n_rows:] = 0.0
         self._buffer[:n_parts, :, size:] = 0.0
         return self._buffer
+
+    def owners(self, roster: Sequence[int]) -> tuple[int, ...]:
+        """Return the owners of the parts as one tuple for all peers: comparing it with itself costs nothing."""
+        owners = tuple(roster)
+        return self._owners.get(owners, lambda: owners)
+
+    def parts_off_balance(self, reports: tuple[Report, ...], bound: int) -> list[int]:
+        """Return the positions of the parts whose projections sum to more than `bound` in size (V2).
+
+        Peers that hold the same reports share the sums.
+        """
+        return self._balances.get((reports, bound), lambda: _off_balance(reports, bound))
 
     def true_reports(
         self,

@@ -6,17 +6,15 @@ the differences sum to zero, and so do their projections. V3: nobody's distance 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from contracts_model.court import Absence
 from simdfl.errors import UserError
 from simdfl.kernel.actor import Life
-from simdfl.network import Traffic
+from simdfl.network import Message, Traffic
 from simdfl.protocols.duty import Duty
 from simdfl.protocols.job import StepRecord
-from simdfl.protocols.parts import Report
+from simdfl.protocols.parts import Report, are_wrong
 
 
 class VerificationDuty(Duty):
@@ -40,7 +38,7 @@ class VerificationDuty(Duty):
             return np.asarray(true[:, record.position(part)].sum(axis=0))
 
         numbers = self.peer.behaviour.report(turn, true[mine], norms[mine], shift)
-        report = make_report(record.roster, *numbers)
+        report = make_report(self.peer.job.math.owners(record.roster), *numbers)
         if self.peer.behaviour.sends_report(turn):
             message = self.peer.job.messenger.make(
                 self.peer, "REPORT", step, report, report.size_bytes, report.root, Traffic.CONTROL
@@ -89,8 +87,9 @@ class VerificationDuty(Duty):
         step = record.step
         deadline_s = self.peer.env.now + self.peer.job.report_s
         yield self.peer.inbox.collect("REPORT", step, record.contributors, deadline_s)
+        arrived, owners = self.peer.inbox.peek("REPORT", step), self.peer.job.math.owners(record.roster)
         for peer in record.contributors:
-            report = self.known_report(record, peer)
+            report = self._accepted(owners, arrived.get(peer))
             if report is not None:
                 record.reports[peer] = report
             else:
@@ -100,25 +99,29 @@ class VerificationDuty(Duty):
 
     def known_report(self, record: StepRecord, contributor: int) -> Report | None:
         """Return a contributor's report if it is here by now, signed by it and well formed."""
-        message = self.peer.inbox.peek("REPORT", record.step).get(contributor)
+        owners = self.peer.job.math.owners(record.roster)
+        return self._accepted(owners, self.peer.inbox.peek("REPORT", record.step).get(contributor))
+
+    def _accepted(self, owners: tuple[int, ...], message: Message | None) -> Report | None:
         if message is None or not self.peer.job.messenger.is_authentic(message):
             return None
         report: Report = message.content
         count = self.peer.job.math.settings.projections
-        return report if report.is_well_formed(record.roster, count) else None
+        return report if report.is_well_formed(owners, count) else None
 
     def _check_reports_on_own_part(self, record: StepRecord, true: np.ndarray, norms: np.ndarray) -> None:
         """V1: this aggregator holds every part that it aggregated, so it knows every right answer."""
         position = record.position(self.peer.index)
         if record.aggregates[position] is None:
             return
-        liars = [
-            peer
+        rows = [
+            row
             for row, peer in enumerate(record.contributors)
-            if peer in record.reports
-            and peer in record.commitments
-            and not record.reports[peer].is_right(position, true[row, position], norms[row, position])
+            if peer in record.reports and peer in record.commitments
         ]
+        reports = [record.reports[record.contributors[row]] for row in rows]
+        is_wrong = are_wrong(reports, position, true[rows, position], norms[rows, position])
+        liars = [record.contributors[row] for row, wrong in zip(rows, is_wrong) if wrong]
         for peer in self.peer.behaviour.accuses(self.peer.turn(record), liars):
             self.peer.chain.submit("court", "accuse_report", record.step, peer)
 
@@ -126,11 +129,10 @@ class VerificationDuty(Duty):
         """V2: at the fixed point the clipped differences sum to zero, and so do their projections."""
         if len(record.reports) < len(record.contributors):
             return
-        sums = sum(record.reports[peer].projections.astype(object) for peer in record.contributors)
         bound = self.peer.job.terms.tolerance * len(record.contributors)
-        for position, total in enumerate(np.abs(np.asarray(sums))):
-            if (total > bound).any():
-                self.peer.also(self.peer.evidence_duty.challenge_sum(record, record.roster[position]))
+        reports = tuple(record.reports[peer] for peer in record.contributors)
+        for position in self.peer.job.math.parts_off_balance(reports, bound):
+            self.peer.also(self.peer.evidence_duty.challenge_sum(record, record.roster[position]))
 
     def _check_own_distances(self, record: StepRecord, norms: np.ndarray) -> None:
         """V3: complain about parts further than Delta_max from one's own."""
@@ -142,7 +144,7 @@ class VerificationDuty(Duty):
             self.peer.chain.submit("court", "complain", record.step, owner)
 
 
-def make_report(roster: Sequence[int], projections: np.ndarray, norms: np.ndarray) -> Report:
+def make_report(owners: tuple[int, ...], projections: np.ndarray, norms: np.ndarray) -> Report:
     """Return what a behaviour wants to report.
 
     Raises
@@ -156,4 +158,4 @@ def make_report(roster: Sequence[int], projections: np.ndarray, norms: np.ndarra
             "adversary: report() must return integer arrays (parts, K) and (parts,), got "
             f"{arrays[0].dtype} {arrays[0].shape} and {arrays[1].dtype} {arrays[1].shape}"
         )
-    return Report(tuple(roster), arrays[0].astype(np.int64), arrays[1].astype(np.int64))
+    return Report(owners, arrays[0].astype(np.int64), arrays[1].astype(np.int64))

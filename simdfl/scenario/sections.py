@@ -405,8 +405,8 @@ class Beacon(Section):
     verification: Literal["disputes", "on_chain"] = Field(
         default="disputes",
         description=(
-            "Who verifies sharings: all peers, with a proof of fraud in a dispute (hash on chain); or a contract, "
-            "each before it counts (on_chain, pvss_ldei alone)."
+            "Who verifies sharings: all peers, with a proof of fraud in a dispute (hash on chain); or a contract "
+            "each one before it counts (on_chain, pvss_ldei alone)."
         ),
     )
 

@@ -180,8 +180,8 @@ def check_proving_time(scenario: Scenario, profile: ChainProfile) -> None:
     each_gas = ProofPrices(make_beacon(name, "ideal")).proof_gas_limit(n, threshold, size_bytes)
     if each_gas > min(profile.tx_gas_cap, profile.gas_limit // 2):
         raise UserError(
-            f"chain.gas_limit: {profile.gas_limit} is too little to verify sharings among {n} peers; use at least "
-            f"{2 * each_gas}"
+            f"chain.gas_limit: {profile.gas_limit} is too little to verify sharings among {n} peers; "
+            f"use at least {2 * each_gas}"
         )
     blocks = math.ceil(outputs * n * each_gas / (profile.gas_limit // 2))
     first_s = profile.span_s(blocks + profile.finality_blocks + profile.depth + INCLUSION_BLOCKS)
@@ -193,11 +193,11 @@ def check_proving_time(scenario: Scenario, profile: ChainProfile) -> None:
     turns = profile.finality_blocks + profile.depth + INCLUSION_BLOCKS
     later_s = max(first_s, outputs * profile.span_s(turns))
     block_s = (profile.finality_blocks + 1) * profile.block_time_s + profile.timing.lag_s
-    if outputs * BLOCKS_PER_STEP * block_s < later_s:
+    epoch_s = outputs * BLOCKS_PER_STEP * block_s
+    if epoch_s < later_s:
         raise UserError(
-            f"beacon.verification: an epoch of {outputs} outputs lasts {outputs * BLOCKS_PER_STEP * block_s:.0f} s, "
-            f"but verifying the next one's sharings on chain takes {later_s:.0f} s; raise chain.gas_limit or use "
-            "verification: disputes"
+            f"beacon.verification: an epoch of {outputs} outputs lasts {epoch_s:.0f} s, but verifying the next "
+            f"one's sharings on chain takes {later_s:.0f} s; raise chain.gas_limit or use verification: disputes"
         )
 
 

@@ -153,7 +153,11 @@ class Play:
             return
         dealer = self.random.choice(waiting)
         root = self.d.prepare(dealer, epoch)
-        if self.d.terms.proves_dealings and self.d.job.beacon.roots[epoch, dealer] and self.random.random() < 0.95:
+        if (
+            self.d.terms.proves_dealings
+            and self.d.job.beacon.roots[epoch, dealer]
+            and self.random.random() < 0.95
+        ):
             self.prove(dealer, epoch)
             return
         if self.random.random() < 0.07:

@@ -117,13 +117,14 @@ def test_a_part_that_contradicts_its_hash_counts_as_not_sent() -> None:
 def test_without_comparing_hashes_a_gradient_that_nobody_committed_to_gets_in(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def accept_anything(self: ExchangeDuty, record: Any, peer: int, position: int) -> bool:
-        part = self.peer.inbox.peek("PART", record.step).get(peer)
-        if part is not None:
-            record.commitments[peer] = part.content[0]
-        return part is not None
+    def accept_anything(self: ExchangeDuty, record: Any) -> list[int]:
+        arrived = self.peer.inbox.peek("PART", record.step)
+        record.commitments.update(
+            (peer, arrived[peer].content[0]) for peer in record.contributors if peer in arrived
+        )
+        return [peer for peer in record.contributors if peer not in arrived]
 
-    monkeypatch.setattr(ExchangeDuty, "_has_part", accept_anything)
+    monkeypatch.setattr(ExchangeDuty, "_missing_parts", accept_anything)
     world, result = run_small(UNVALIDATED, attack("wrong_part", 1))
     assert len(harm(world, result)[0]) == 1
     assert result.removals == []

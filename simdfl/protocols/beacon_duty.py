@@ -149,28 +149,27 @@ class BeaconDuty(Duty):
         """
         peer, job = self.peer, self.peer.job
         job.proven[epoch, peer.index] = dealt
-        prices = ProofPrices(job.scheme)
+        prices, threshold = ProofPrices(job.scheme), job.terms.threshold(len(receivers))
         for position, output in enumerate(self.outputs(epoch)):
             transcript, commitment = dealt.transcripts[position], dealt.commitments[position]
-            gas_limit = prices.proof_gas_limit(
-                len(receivers), job.terms.threshold(len(receivers)), len(transcript)
-            )
+            gas_limit = prices.proof_gas_limit(len(receivers), threshold, len(transcript))
             path = list(merkle_path(dealt.leaves, position))
             peer.chain.submit("beacon", "prove", output, transcript, commitment, path, gas_limit=gas_limit)
-            is_proven = not epoch
-            while not is_proven:
-                got = yield peer.inbox.collect(
-                    "chain:Proven", output, {peer.index}, peer.env.now + peer.chain.inclusion_s
-                )
-                is_proven = got.complete
-                if (
-                    peer.index in peer.chain.history.removed
-                    or self.outputs(epoch)[0] in peer.chain.history.awaited
-                ):
-                    return
+            if epoch and not (yield from self._await_proof(epoch, output)):
+                return
+
+    def _await_proof(self, epoch: int, output: int) -> Life:
+        """Wait until one's proof of a sharing has been accepted; return whether it was before the epoch began."""
+        peer = self.peer
+        while True:
+            until_s = peer.env.now + peer.chain.inclusion_s
+            got = yield peer.inbox.collect("chain:Proven", output, {peer.index}, until_s)
+            has_begun = self.outputs(epoch)[0] in peer.chain.history.awaited
+            if got.complete or has_begun or peer.index in peer.chain.history.removed:
+                return got.complete
 
     def dealt_by(self, dealer: int, epoch: int) -> DealtEpoch | None:
-        """Return what a dealer has dealt for an epoch, as far as this peer knows: by gossip or from its proofs."""
+        """Return what a dealer has dealt for an epoch, as far as this peer knows: by gossip, or from proofs."""
         if self.peer.job.terms.proves_dealings:
             proven = self.peer.chain.history.proven
             is_known = all((output, dealer) in proven for output in self.outputs(epoch))

@@ -38,11 +38,12 @@ class VerifiedJob:
 
     ``report_s`` is how long peers wait for each other's reports before they vote somebody absent;
     ``beacon_keys`` are the registered keys by peer, ``batch_verdicts`` what is known of published dealings, and
-    ``published`` the transcripts by (output, dealer). ``proven`` holds what dealers prove on chain, by
-    (epoch, dealer): calldata that a peer may read once the block has reached it. ``dealt_bytes`` lists the sizes
-    of an epoch's dealings. ``checks`` lists (step, validator, target, agreed) of all validations where arithmetic is tolerant. ``plans`` says who joins, leaves or crashes when, and
-    ``settlement`` what the contracts of a channel gave every member at the end, in wei. ``valuation`` and
-    ``game`` value contributions, where they are rewarded.
+    ``published`` the transcripts by (output, dealer). ``proven`` holds what dealers prove on chain, by (epoch,
+    dealer): calldata that a peer may read once the block has reached it. ``dealt_bytes`` lists the sizes of an
+    epoch's dealings. ``checks`` lists (step, validator, target, agreed) of all validations where arithmetic is
+    tolerant. ``plans`` says who joins, leaves or crashes when, and ``settlement`` what the contracts of a
+    channel gave every member at the end, in wei. ``valuation`` and ``game`` value contributions, where they are
+    rewarded.
     """
 
     terms: Terms

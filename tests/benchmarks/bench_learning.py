@@ -13,7 +13,6 @@ run.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import statistics
 import time
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from functools import partial
 
 import jax
 import numpy as np
+from byzfl_parts import load_byzfl
 
 from simdfl.learning.data import Dataset
 from simdfl.learning.gradients import GradientEngine
@@ -89,17 +89,16 @@ def rate(
 
 def byzfl_rate(engine: GradientEngine, peers: int, rounds: int) -> float | None:
     """Return the rate of byzfl's client on a perceptron of the same widths, or None if it is not installed."""
-    if importlib.util.find_spec("byzfl") is None or engine.model.name != "mlp":
+    byzfl = load_byzfl("fed_framework.client") if engine.model.name == "mlp" else None
+    if byzfl is None:
         return None
-    import torch
-    from byzfl import Client
-
+    clients, torch = byzfl
     torch.set_num_threads(1)
     data, batch = engine.dataset, engine.batch_size
     x = torch.tensor(data.x_train.reshape(data.n_train, -1).copy())
     y = torch.tensor(data.y_train.astype(np.int64))
     loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x, y), batch_size=batch, shuffle=True)
-    client = Client(
+    client = clients.Client(
         {
             "model_name": "fc_mnist",
             "device": "cpu",
@@ -113,6 +112,7 @@ def byzfl_rate(engine: GradientEngine, peers: int, rounds: int) -> float | None:
             "learning_rate_decay": 1.0,
             "optimizer_name": "SGD",
             "training_dataloader": loader,
+            "store_per_client_metrics": False,
         }
     )
     shapes = [shape[::-1] for shape in engine.model.shapes if len(shape) == 2]
@@ -156,7 +156,7 @@ def main() -> None:
         )
         theirs = byzfl_rate(engine, arguments.peers, arguments.rounds)
         print(line + ("" if theirs is None else f"; byzfl {theirs:.0f}, ratio {own / theirs:.2f}"))
-    if importlib.util.find_spec("byzfl") is None:
+    if load_byzfl("fed_framework.client") is None:
         print("byzfl: not compared, it is not installed (pip install byzfl)")
 
 

@@ -16,18 +16,15 @@ package.
 from __future__ import annotations
 
 import argparse
-import importlib
-import importlib.util
 import os
-import sys
 import time
-import types
 from collections.abc import Callable
 from typing import Any
 
 os.environ.update(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
 
 import numpy as np
+from byzfl_parts import load_byzfl
 
 from simdfl.aggregation import RULES, InContext, RuleContext, make_rule
 from simdfl.errors import UserError
@@ -53,19 +50,6 @@ PEERS_OF_BYZFL: dict[str, Callable[[Any, Any, int], Any]] = {
     "clip": lambda rules, pre, f: pre.Clipping(1.0),
     "arc": lambda rules, pre, f: pre.ARC(f),
 }
-
-
-def load_byzfl() -> tuple[Any, Any, Any] | None:
-    """Return ByzFL's rules, its pre-aggregators and torch, or None if they cannot be imported."""
-    found = importlib.util.find_spec("byzfl")
-    if found is None or importlib.util.find_spec("torch") is None:
-        return None
-    package = types.ModuleType("byzfl")
-    package.__path__ = list(found.submodule_search_locations or [])
-    sys.modules["byzfl"] = package
-    names = ("byzfl.aggregators.aggregators", "byzfl.aggregators.preaggregators", "torch")
-    rules, pre, torch = (importlib.import_module(name) for name in names)
-    return rules, pre, torch
 
 
 def draw_rows(n: int, d: int) -> np.ndarray:
@@ -104,7 +88,7 @@ def our_ms(name: str, rows: np.ndarray) -> float | None:
         return None
 
 
-def byzfl_ratio(name: str, rows: np.ndarray, ours: float | None, byzfl: tuple[Any, Any, Any] | None) -> str:
+def byzfl_ratio(name: str, rows: np.ndarray, ours: float | None, byzfl: tuple[Any, ...] | None) -> str:
     """Return the time of ByzFL's rule over ours, on fresh copies of the rows: some overwrite them."""
     if byzfl is None or ours is None or name not in PEERS_OF_BYZFL:
         return "-"
@@ -120,7 +104,7 @@ def byzfl_ratio(name: str, rows: np.ndarray, ours: float | None, byzfl: tuple[An
         return "memory"
 
 
-def report(n: int, d: int, names: list[str], byzfl: tuple[Any, Any, Any] | None) -> None:
+def report(n: int, d: int, names: list[str], byzfl: tuple[Any, ...] | None) -> None:
     """Print one line for every rule."""
     rows = draw_rows(n, d)
     base = our_ms("mean", rows)
@@ -141,7 +125,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=shelf, choices=shelf, metavar="RULE", help="these alone")
     parser.add_argument("--no-byzfl", action="store_true", help="do not look for ByzFL")
     arguments = parser.parse_args()
-    byzfl = None if arguments.no_byzfl else load_byzfl()
+    byzfl = None if arguments.no_byzfl else load_byzfl("aggregators.aggregators", "aggregators.preaggregators")
     print("ByzFL: " + ("found" if byzfl else "not used"))
     for size in arguments.size:
         n, d = (int(part) for part in size.split("x"))

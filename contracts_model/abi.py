@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import operator
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 Uint = int
@@ -106,17 +107,20 @@ def _take(data: bytes, offset: int, size: int) -> bytes:
     return piece
 
 
-def _decode_word(kind: str, word: bytes) -> Any:
-    if kind == "bytes32":
-        return word
-    if kind == "address":
-        return word[12:]
-    number = int.from_bytes(word, "big", signed=kind == "int256")
-    if kind == "bool":
-        if number > 1:
-            raise AbiError("a bool is 0 or 1")
-        return bool(number)
-    return number
+def _bool(word: bytes) -> bool:
+    if (number := int.from_bytes(word, "big")) > 1:
+        raise AbiError("a bool is 0 or 1")
+    return bool(number)
+
+
+WORD_READERS: dict[str, Callable[[bytes], Any]] = {
+    "uint256": partial(int.from_bytes, byteorder="big"),
+    "int256": partial(int.from_bytes, byteorder="big", signed=True),
+    "bool": _bool,
+    "bytes32": bytes,
+    "address": lambda word: word[12:],
+}
+"""What a word holds, for the types of :data:`STATIC`."""
 
 
 def decode(types: Sequence[str], data: bytes) -> tuple[Any, ...]:
@@ -141,18 +145,25 @@ def decode_known(types: Sequence[str], data: bytes) -> tuple[Any, ...]:
     AbiError
         If `data` ends too early or holds what is no value of its type.
     """
+    if len(data) < WORD * len(types):
+        raise AbiError("calldata ends too early")
     values: list[Any] = []
-    for position, kind in enumerate(types):
-        word = _take(data, position * WORD, WORD)
-        if kind in STATIC:
-            values.append(_decode_word(kind, word))
-            continue
-        offset = int.from_bytes(word, "big")
-        count = int.from_bytes(_take(data, offset, WORD), "big")
-        if count > len(data):
-            raise AbiError("calldata ends too early")
-        if kind == "bytes":
-            values.append(_take(data, offset + WORD, count))
+    place = 0
+    for kind in types:
+        word = data[place : place + WORD]
+        place += WORD
+        if kind in WORD_READERS:
+            values.append(WORD_READERS[kind](word))
         else:
-            values.append(decode_known([kind[:-2]] * count, data[offset + WORD :]))
+            values.append(_decode_tail(kind, data, int.from_bytes(word, "big")))
     return tuple(values)
+
+
+def _decode_tail(kind: str, data: bytes, offset: int) -> Any:
+    """Return the bytes or the list that stand at an offset."""
+    count = int.from_bytes(_take(data, offset, WORD), "big")
+    if count > len(data):
+        raise AbiError("calldata ends too early")
+    if kind == "bytes":
+        return _take(data, offset + WORD, count)
+    return decode_known([kind[:-2]] * count, data[offset + WORD :])

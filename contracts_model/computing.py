@@ -11,6 +11,8 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping, Sequence
 from functools import cache
+from itertools import repeat
+from operator import mul
 from pathlib import Path
 from typing import Any
 
@@ -56,30 +58,25 @@ def computing_gas(contract: str, function: str, reason: str, counts: Mapping[str
     gas = table.get(CONSTANT, 0)
     if reason:
         gas += table.get(reverting(reason), 0)
-    for what, times in counts.items():
-        price = table.get(what)
-        if price is not None:
-            gas += price * times
-    return gas
+    return gas + sum(map(mul, map(table.get, counts, repeat(0)), counts.values()))
 
 
-def count_arguments(meter: Meter, types: Sequence[str], arguments: Sequence[Any]) -> None:
+def count_arguments(meter: Meter, types: tuple[str, ...], arguments: Sequence[Any]) -> None:
     """Note how long the dynamic arguments are."""
-    for position, kind in enumerate(types):
-        if kind in STATIC:
-            continue
-        in_words, in_items, in_any = argument_names(position)
+    counts = meter.counts
+    for position, kind, in_words, in_items, in_any in dynamic_arguments(types):
         value = arguments[position]
         if kind == "bytes":
-            meter.counts[in_words] += words(len(value))
+            counts[in_words] += words(len(value))
             continue
-        meter.counts[in_items] += len(value)
+        counts[in_items] += len(value)
         if kind == "bytes[]":
-            meter.counts[in_any] += len(value) > 0
-            meter.counts[in_words] += sum(words(len(item)) for item in value)
+            counts[in_any] += len(value) > 0
+            counts[in_words] += sum(words(len(item)) for item in value)
 
 
 @cache
-def argument_names(position: int) -> tuple[str, str, str]:
-    """Return the names under which words, items and non-empty lists of an argument are counted."""
-    return f"argument {position} words", f"argument {position} items", f"argument {position} any"
+def dynamic_arguments(types: tuple[str, ...]) -> list[tuple[int, str, str, str, str]]:
+    """Return place and type of the dynamic arguments, and what their words, items and non-empty lists are called."""
+    names = [(place, kind, f"argument {place}") for place, kind in enumerate(types) if kind not in STATIC]
+    return [(place, kind, f"{name} words", f"{name} items", f"{name} any") for place, kind, name in names]

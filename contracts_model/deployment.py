@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 from contracts_model.abi import AbiError, decode, decode_known, encode
 from contracts_model.computing import computing_gas, count_arguments
@@ -27,8 +28,7 @@ class Call:
     value_wei: int = 0
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of a call: the reason is empty if it succeeded."""
 
     gas_used: int
@@ -145,7 +145,7 @@ class Deployment:
         Outcome
             With ``reason`` set when the call reverted, ran out of gas or was malformed.
         """
-        meter = Meter(gas_limit, accounts={("account", call.contract), ("account", call.sender)})
+        meter = Meter(gas_limit, accounts={call.contract, call.sender})
         context = self._context(call, block_number, timestamp_s, meter)
         try:
             calldata = self.calldata(call) if calldata is None else calldata
@@ -168,7 +168,7 @@ class Deployment:
             meter.refund = 0
             context.events.clear()
         if self.journal is not None:
-            self.journal.extend(meter.undo)
+            self.journal.extend(partial(state.restore, values) for state, values in meter.undo)
         gas_used = gas_limit if reason == "out of gas" else meter.settle(floor_gas)
         return Outcome(gas_used, reason, tuple(context.events))
 

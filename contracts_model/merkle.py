@@ -12,6 +12,7 @@ References
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from hashlib import sha256
 
 _LEAF, _INNER, _ROOT = b"\x00", b"\x01", b"\x02"
@@ -110,6 +111,7 @@ def verify_path(root: bytes, leaf: bytes, index: int, size: int, path: Sequence[
     return merkle_root_from_path(leaf, index, size, path) == root
 
 
+@lru_cache(4096)
 def climb(index: int, size: int, given: int) -> tuple[int, int, bool]:
     """Return how far so many siblings lead from leaf `index` of `size`: levels, siblings used, and if to the top.
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import inspect
 import operator
+import struct
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 Uint = int
@@ -147,15 +148,10 @@ def decode_known(types: Sequence[str], data: bytes) -> tuple[Any, ...]:
     """
     if len(data) < WORD * len(types):
         raise AbiError("calldata ends too early")
-    values: list[Any] = []
-    place = 0
-    for kind in types:
-        word = data[place : place + WORD]
-        place += WORD
-        if kind in WORD_READERS:
-            values.append(WORD_READERS[kind](word))
-        else:
-            values.append(_decode_tail(kind, data, int.from_bytes(word, "big")))
+    values = []
+    for kind, word in zip(types, _head(len(types)).unpack_from(data)):
+        read = WORD_READERS.get(kind)
+        values.append(read(word) if read else _decode_tail(kind, data, int.from_bytes(word, "big")))
     return tuple(values)
 
 
@@ -167,3 +163,9 @@ def _decode_tail(kind: str, data: bytes, offset: int) -> Any:
     if kind == "bytes":
         return _take(data, offset + WORD, count)
     return decode_known([kind[:-2]] * count, data[offset + WORD :])
+
+
+@lru_cache(1024)
+def _head(count: int) -> struct.Struct:
+    """Return what splits so many words off."""
+    return struct.Struct(f"{WORD}s" * count)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from contracts_model.abi import AbiError, decode, decode_known, encode
 from contracts_model.computing import computing_gas, count_arguments
-from contracts_model.gas import TX_BASE_GAS, Meter, calldata_floor_gas, calldata_gas
+from contracts_model.gas import TX_BASE_GAS, Meter, intrinsic_and_floor_gas
 from contracts_model.host import Host
 from contracts_model.runtime import BURN, Context, Contract, Event, Revert, Wallets
 from contracts_model.storage import Machine
@@ -151,7 +151,7 @@ class Deployment:
             calldata = self.calldata(call) if calldata is None else calldata
         except (AbiError, Revert) as error:
             return Outcome(min(TX_BASE_GAS, gas_limit), str(error) or "malformed call", ())
-        intrinsic_gas, floor_gas = TX_BASE_GAS + calldata_gas(calldata), calldata_floor_gas(calldata)
+        intrinsic_gas, floor_gas = intrinsic_and_floor_gas(calldata)
         if max(intrinsic_gas, floor_gas) > gas_limit:
             return Outcome(gas_limit, "out of gas", ())
         meter.charge(intrinsic_gas)

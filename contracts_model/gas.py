@@ -64,7 +64,7 @@ def calldata_gas(calldata: bytes) -> int:
     >>> calldata_gas(bytes([0, 0, 7]))
     24
     """
-    return calldata_tokens(calldata) * CALLDATA_ZERO_BYTE_GAS
+    return intrinsic_and_floor_gas(calldata)[0] - TX_BASE_GAS
 
 
 def calldata_floor_gas(calldata: bytes) -> int:
@@ -73,17 +73,20 @@ def calldata_floor_gas(calldata: bytes) -> int:
     >>> calldata_floor_gas(bytes([0, 0, 7])) - TX_BASE_GAS
     60
     """
-    return TX_BASE_GAS + calldata_tokens(calldata) * CALLDATA_FLOOR_TOKEN_GAS
+    return intrinsic_and_floor_gas(calldata)[1]
 
 
-def calldata_tokens(calldata: bytes) -> int:
-    """Return the size of calldata as both prices count it: a zero byte is one, any other four.
+def intrinsic_and_floor_gas(calldata: bytes) -> tuple[int, int]:
+    """Return what a transaction with this calldata pays before it runs, and the least that it pays.
 
-    >>> calldata_tokens(bytes([0, 0, 7]))
-    6
+    Both count in tokens: a zero byte is one, any other four.
+
+    >>> intrinsic_and_floor_gas(bytes([0, 0, 7]))
+    (21024, 21060)
     """
     zeros = calldata.count(0)
-    return zeros + (len(calldata) - zeros) * CALLDATA_TOKENS_PER_NONZERO_BYTE
+    tokens = zeros + (len(calldata) - zeros) * CALLDATA_TOKENS_PER_NONZERO_BYTE
+    return TX_BASE_GAS + tokens * CALLDATA_ZERO_BYTE_GAS, TX_BASE_GAS + tokens * CALLDATA_FLOOR_TOKEN_GAS
 
 
 class State(Protocol):

@@ -43,6 +43,7 @@ def sha256_gas(size_bytes: int) -> int:
 
 
 SIGNATURE_BYTES = 65
+MOST_COPIED = 8
 WORD_BYTES = 32
 HALF_CURVE_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
 
@@ -98,9 +99,10 @@ class Event(NamedTuple):
 
     def data_bytes(self) -> int:
         """Return the size of the ABI-encoded data: a word a field, more for what says so (:class:`Logged`)."""
-        size_bytes = 0
+        size_bytes = WORD_BYTES * len(self.fields)
         for value in self.fields.values():
-            size_bytes += value.abi_bytes() if isinstance(value, Logged) else WORD_BYTES
+            if isinstance(value, Logged):
+                size_bytes += value.abi_bytes() - WORD_BYTES
         return size_bytes
 
 
@@ -164,9 +166,9 @@ class Context:
 
     def emit(self, contract: str, name: str, **fields: Any) -> None:
         """Log an event with one topic (its name)."""
-        event = Event(contract, name, fields)
-        self.meter.used += LOG_GAS + LOG_TOPIC_GAS + LOG_DATA_BYTE_GAS * event.data_bytes()
-        self.meter.counts[f"{contract} logs {name}"] += 1
+        event, meter = Event(contract, name, fields), self.meter
+        meter.used += LOG_GAS + LOG_TOPIC_GAS + LOG_DATA_BYTE_GAS * event.data_bytes()
+        meter.counts[logged_name(contract, name)] += 1
         self.events.append(event)
 
 
@@ -183,9 +185,22 @@ def payable(function: F) -> F:
 
 
 @functools.cache
-def copied(contract: str, to: str, place: int) -> tuple[str, str, str]:
-    """Return the names under which copied words, items and non-empty lists are counted."""
-    return f"{contract} {to} {place} words", f"{contract} {to} {place} items", f"{contract} {to} {place} any"
+def copied(contract: str, to: str) -> list[tuple[str, str, str]]:
+    """Return the names under which copied words, items and non-empty lists are counted, by place."""
+    names = [f"{contract} {to} {place}" for place in range(MOST_COPIED)]
+    return [(f"{name} words", f"{name} items", f"{name} any") for name in names]
+
+
+@functools.cache
+def called_name(contract: str, function: str) -> str:
+    """Return the name under which calls of a function by other contracts are counted."""
+    return f"{contract}.{function}"
+
+
+@functools.cache
+def logged_name(contract: str, event: str) -> str:
+    """Return the name under which events are counted."""
+    return f"{contract} logs {event}"
 
 
 def linked(function: F) -> F:
@@ -200,7 +215,7 @@ def linked(function: F) -> F:
         meter = self.machine.meter
         if meter is not None:
             meter.reach(self.name)
-            meter.counts[f"{self.name}.{name}"] += 1
+            meter.counts[called_name(self.name, name)] += 1
         return function(self, *args)
 
     return called  # type: ignore[return-value]
@@ -227,8 +242,7 @@ class Contract:
         if meter is None:
             return
         counts = meter.counts
-        for place, value in enumerate(values):
-            in_words, in_items, in_any = copied(self.name, to, place)
+        for (in_words, in_items, in_any), value in zip(copied(self.name, to), values):
             if isinstance(value, bytes):
                 counts[in_words] += words(len(value))
                 continue

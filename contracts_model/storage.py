@@ -136,12 +136,16 @@ class BitSet:
     def read(self, key: Hashable) -> int:
         """Return the whole set as one integer bit mask."""
         mask: int = self.slots[key, 0]
-        for word in range(1, self.words):
-            mask |= self.slots[key, word] << (word * WORD_BITS)
+        if self.words > 1:
+            for word in range(1, self.words):
+                mask |= self.slots[key, word] << (word * WORD_BITS)
         return mask
 
     def write(self, key: Hashable, mask: int) -> None:
         """Replace the whole set."""
+        if self.words == 1:
+            self.slots[key, 0] = mask
+            return
         for word in range(self.words):
             self.slots[(key, word)] = mask >> (word * WORD_BITS) & (1 << WORD_BITS) - 1
 

@@ -77,6 +77,6 @@ def count_arguments(meter: Meter, types: tuple[str, ...], arguments: Sequence[An
 
 @cache
 def dynamic_arguments(types: tuple[str, ...]) -> list[tuple[int, str, str, str, str]]:
-    """Return place and type of the dynamic arguments, and what their words, items and non-empty lists are called."""
+    """Return places, types, and the names under which words, items and non-empty lists are counted."""
     names = [(place, kind, f"argument {place}") for place, kind in enumerate(types) if kind not in STATIC]
     return [(place, kind, f"{name} words", f"{name} items", f"{name} any") for place, kind, name in names]

@@ -37,6 +37,15 @@ ABI_TYPES = {
     "BytesList": "bytes[]",
 }
 WORD = 32
+PYTHON_TYPES = {
+    "uint256": int,
+    "int256": int,
+    "bool": bool,
+    "bytes32": bytes,
+    "address": bytes,
+    "bytes": bytes,
+}
+"""What values decode to; lists to tuples of these."""
 STATIC = frozenset(("uint256", "int256", "bool", "bytes32", "address"))
 
 
@@ -138,34 +147,57 @@ def decode(types: Sequence[str], data: bytes) -> tuple[Any, ...]:
     return values
 
 
-def decode_known(types: Sequence[str], data: bytes) -> tuple[Any, ...]:
-    """Return the values in `data`, which is known to be canonical.
+def as_decoded(types: Sequence[str], values: Sequence[Any]) -> tuple[Any, ...] | None:
+    """Return values that :func:`encode` takes as decoding gives them; None where only decoding can tell.
+
+    >>> as_decoded(["uint256", "bytes32[]"], [5, [bytes(32)]]) == (5, (bytes(32),))
+    True
+    >>> as_decoded(["bool"], [1]) is None
+    True
+    """
+    if len(types) != len(values):
+        return None
+    found = []
+    for kind, value in zip(types, values):
+        if type(value) is PYTHON_TYPES.get(kind):
+            found.append(value)
+        elif type(value) in (list, tuple) and set(map(type, value)) <= {PYTHON_TYPES.get(kind[:-2])}:
+            found.append(tuple(value))
+        else:
+            return None
+    return tuple(found)
+
+
+def decode_known(types: Sequence[str], data: bytes, start: int = 0) -> tuple[Any, ...]:
+    """Return the values in `data` from `start` on, which is known to be canonical.
 
     Raises
     ------
     AbiError
         If `data` ends too early or holds what is no value of its type.
     """
-    if len(data) < WORD * len(types):
+    if len(data) < start + WORD * len(types):
         raise AbiError("calldata ends too early")
-    values = []
-    for kind, word in zip(types, _head(len(types)).unpack_from(data)):
-        read = WORD_READERS.get(kind)
-        values.append(read(word) if read else _decode_tail(kind, data, int.from_bytes(word, "big")))
-    return tuple(values)
+    head, readers = _head(tuple(types))
+    return tuple(
+        [
+            read(word) if read else _decode_tail(kind, data, start + int.from_bytes(word, "big"))
+            for kind, read, word in zip(types, readers, head.unpack_from(data, start))
+        ]
+    )
 
 
-def _decode_tail(kind: str, data: bytes, offset: int) -> Any:
-    """Return the bytes or the list that stand at an offset."""
-    count = int.from_bytes(_take(data, offset, WORD), "big")
+def _decode_tail(kind: str, data: bytes, place: int) -> Any:
+    """Return the bytes or the list that stand at a place."""
+    count = int.from_bytes(_take(data, place, WORD), "big")
     if count > len(data):
         raise AbiError("calldata ends too early")
     if kind == "bytes":
-        return _take(data, offset + WORD, count)
-    return decode_known([kind[:-2]] * count, data[offset + WORD :])
+        return _take(data, place + WORD, count)
+    return decode_known([kind[:-2]] * count, data, place + WORD)
 
 
 @lru_cache(1024)
-def _head(count: int) -> struct.Struct:
-    """Return what splits so many words off."""
-    return struct.Struct(f"{WORD}s" * count)
+def _head(types: tuple[str, ...]) -> tuple[struct.Struct, list[Callable[[bytes], Any] | None]]:
+    """Return what splits the words of a head, and what reads each; None where it says where the value stands."""
+    return struct.Struct(f"{WORD}s" * len(types)), [WORD_READERS.get(kind) for kind in types]

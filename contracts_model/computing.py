@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
-from functools import cache
-from itertools import repeat
-from operator import mul
+from functools import cache, lru_cache
 from pathlib import Path
+from sys import intern
 from typing import Any
 
 from contracts_model.abi import STATIC
@@ -29,7 +28,7 @@ def prices() -> dict[tuple[str, str], dict[str, int]]:
     found: dict[tuple[str, str], dict[str, int]] = {}
     with TABLE.open(encoding="utf-8", newline="") as lines:
         for row in csv.DictReader(lines):
-            found.setdefault((row["contract"], row["function"]), {})[row["what"]] = int(row["gas"])
+            found.setdefault((row["contract"], row["function"]), {})[intern(row["what"])] = int(row["gas"])
     return found
 
 
@@ -54,11 +53,15 @@ def computing_gas(contract: str, function: str, reason: str, counts: Mapping[str
     counts : mapping of str to int
         What the call did (:attr:`contracts_model.gas.Meter.counts`).
     """
+    return _gas_of(contract, function, reason, tuple(counts), tuple(counts.values()))
+
+
+@lru_cache(4096)
+def _gas_of(contract: str, function: str, reason: str, whats: tuple[str, ...], times: tuple[int, ...]) -> int:
+    """Return the same; most calls do exactly what another has done."""
     table = prices().get((contract, function), {})
-    gas = table.get(CONSTANT, 0)
-    if reason:
-        gas += table.get(reverting(reason), 0)
-    return gas + sum(map(mul, map(table.get, counts, repeat(0)), counts.values()))
+    gas = table.get(CONSTANT, 0) + sum(table.get(what, 0) * count for what, count in zip(whats, times))
+    return gas + table.get(reverting(reason), 0) if reason else gas
 
 
 def count_arguments(meter: Meter, types: tuple[str, ...], arguments: Sequence[Any]) -> None:

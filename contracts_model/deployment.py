@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
-from contracts_model.abi import AbiError, decode, decode_known, encode
+from contracts_model.abi import AbiError, as_decoded, decode, decode_known, encode
 from contracts_model.computing import computing_gas, count_arguments
 from contracts_model.gas import TX_BASE_GAS, Meter, intrinsic_and_floor_gas
 from contracts_model.host import Host
@@ -15,6 +15,8 @@ from contracts_model.runtime import BURN, Context, Contract, Event, Revert, Wall
 from contracts_model.storage import Machine
 from contracts_model.terms import Terms
 from contracts_model.treasury import VAULT, Treasury
+
+SELECTOR_BYTES = 4
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ class Deployment:
         """
         types = self.function_of(call).abi_types
         signature = f"{call.function}({','.join(types)})".encode()
-        return self.host.keccak256(signature)[:4] + encode(types, call.args)
+        return self.host.keccak256(signature)[:SELECTOR_BYTES] + encode(types, call.args)
 
     def decode_call(self, sender: bytes, contract: str, calldata: bytes, value_wei: int = 0) -> Call:
         """Return the call that `calldata` encodes: the inverse of :meth:`calldata`.
@@ -120,8 +122,9 @@ class Deployment:
             types = getattr(getattr(type(self.contracts[contract]), name), "abi_types", None)
             if types is None:
                 continue
-            if self.host.keccak256(f"{name}({','.join(types)})".encode())[:4] == calldata[:4]:
-                return Call(sender, contract, name, decode(types, calldata[4:]), value_wei)
+            selector = self.host.keccak256(f"{name}({','.join(types)})".encode())[:SELECTOR_BYTES]
+            if calldata.startswith(selector):
+                return Call(sender, contract, name, decode(types, calldata[SELECTOR_BYTES:]), value_wei)
         raise AbiError(f"no function of {contract} has this selector")
 
     def execute(
@@ -177,8 +180,9 @@ class Deployment:
         function = self.function_of(call)
         if call.value_wei and not getattr(function, "is_payable", False):
             return "this function takes no value"
-        arguments = decode_known(function.abi_types, calldata[4:])
-        count_arguments(context.meter, function.abi_types, arguments)
+        types = function.abi_types
+        arguments = as_decoded(types, call.args) or decode_known(types, calldata, SELECTOR_BYTES)
+        count_arguments(context.meter, types, arguments)
         try:
             function(context, *arguments)
         except Revert as revert:

@@ -157,8 +157,10 @@ class Meter:
 
     def settle(self, floor_gas: int) -> int:
         """Return the gas to pay: used less capped refunds, not under the calldata floor."""
-        refund = min(self.refund, self.used // MAX_REFUND_QUOTIENT)
-        return max(self.used - refund, floor_gas)
+        paid = self.used
+        if self.refund:
+            paid -= min(self.refund, paid // MAX_REFUND_QUOTIENT)
+        return paid if paid > floor_gas else floor_gas
 
     def rollback(self) -> None:
         """Undo every state change of this transaction, last first."""

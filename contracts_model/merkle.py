@@ -87,16 +87,16 @@ def merkle_root_from_path(leaf: bytes, index: int, size: int, path: Sequence[byt
     """Return the root that a path leads to, or None where its length does not fit `index` and `size`."""
     if not 0 <= index < size:
         return None
-    vertex, siblings = sha256(_LEAF + leaf).digest(), list(path)
-    width = size
+    vertex, used, width = sha256(_LEAF + leaf).digest(), 0, size
     while width > 1:
         if index ^ 1 < width:
-            if not siblings:
+            if used == len(path):
                 return None
-            sibling = siblings.pop(0)
-            vertex = sha256(_INNER + (sibling + vertex if index % 2 else vertex + sibling)).digest()
-        index, width = index // 2, (width + 1) // 2
-    return None if siblings else _bind_size(vertex, size)
+            sibling = path[used]
+            used += 1
+            vertex = sha256(_INNER + (sibling + vertex if index & 1 else vertex + sibling)).digest()
+        index, width = index >> 1, width + 1 >> 1
+    return _bind_size(vertex, size) if used == len(path) else None
 
 
 def verify_path(root: bytes, leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bool:
@@ -106,7 +106,7 @@ def verify_path(root: bytes, leaf: bytes, index: int, size: int, path: Sequence[
     >>> verify_path(merkle_root(leaves), b"c", 2, 3, merkle_path(leaves, 2))
     True
     """
-    if any(len(sibling) != len(root) for sibling in path):
+    if not {len(root)}.issuperset(map(len, path)):
         return False
     return merkle_root_from_path(leaf, index, size, path) == root
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from sys import intern
 from typing import Any, NamedTuple, TypeVar
 
 from contracts_model import precompiles
@@ -43,7 +44,6 @@ def sha256_gas(size_bytes: int) -> int:
 
 
 SIGNATURE_BYTES = 65
-MOST_COPIED = 8
 WORD_BYTES = 32
 HALF_CURVE_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
 
@@ -185,22 +185,22 @@ def payable(function: F) -> F:
 
 
 @functools.cache
-def copied(contract: str, to: str) -> list[tuple[str, str, str]]:
-    """Return the names under which copied words, items and non-empty lists are counted, by place."""
-    names = [f"{contract} {to} {place}" for place in range(MOST_COPIED)]
-    return [(f"{name} words", f"{name} items", f"{name} any") for name in names]
+def copied(contract: str, to: str, count: int) -> list[tuple[str, str, str]]:
+    """Return the names under which words, items and non-empty lists of so many copied values are counted."""
+    names = [f"{contract} {to} {place}" for place in range(count)]
+    return [(intern(f"{name} words"), intern(f"{name} items"), intern(f"{name} any")) for name in names]
 
 
 @functools.cache
 def called_name(contract: str, function: str) -> str:
     """Return the name under which calls of a function by other contracts are counted."""
-    return f"{contract}.{function}"
+    return intern(f"{contract}.{function}")
 
 
 @functools.cache
 def logged_name(contract: str, event: str) -> str:
     """Return the name under which events are counted."""
-    return f"{contract} logs {event}"
+    return intern(f"{contract} logs {event}")
 
 
 def linked(function: F) -> F:
@@ -242,15 +242,15 @@ class Contract:
         if meter is None:
             return
         counts = meter.counts
-        for (in_words, in_items, in_any), value in zip(copied(self.name, to), values):
+        for (in_words, in_items, in_any), value in zip(copied(self.name, to, len(values)), values):
             if isinstance(value, bytes):
                 counts[in_words] += words(len(value))
                 continue
             counts[in_items] += len(value)
             counts[in_any] += len(value) > 0
-            sizes = [len(item) for item in value if isinstance(item, bytes)]
-            if sizes and sizes[0] != WORD_BYTES:
-                counts[in_words] += sum(map(words, sizes))
+            first = value[0] if value else None
+            if isinstance(first, bytes) and len(first) != WORD_BYTES:
+                counts[in_words] += sum(map(words, map(len, value)))
 
     def rounds(self, what: str, times: int) -> None:
         """Note the rounds of a loop, and whether there were any."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
+from sys import intern
 from typing import Any
 
 from contracts_model.gas import COLD_SLOAD_GAS, MAPPING_SLOT_GAS, WARM_ACCESS_GAS, Meter
@@ -56,13 +57,8 @@ class Slots:
         self._hashing_gas = MAPPING_SLOT_GAS * self.depth
         self._warm_gas = self._hashing_gas + WARM_ACCESS_GAS
         self._cold_gas = self._hashing_gas + COLD_SLOAD_GAS
-        self._reading = f"{self.name} read"
-        self._writing = f"{self.name} write"
-
-    def _begin(self, meter: Meter) -> None:
-        """Note that a transaction has come here."""
-        self._meter, self._original = meter, {}
-        meter.undo.append((self, self._original))
+        self._reading = intern(f"{self.name} read")
+        self._writing = intern(f"{self.name} write")
 
     def touched(self, meter: Meter) -> Iterator[Hashable]:
         """Yield the keys that a transaction has read or written so far."""
@@ -73,7 +69,8 @@ class Slots:
         meter = self.machine.meter
         if meter is not None:
             if meter is not self._meter:
-                self._begin(meter)
+                self._meter, self._original = meter, {}
+                meter.undo.append((self, self._original))
             meter.counts[self._reading] += 1
             if key in self._original:
                 meter.used += self._warm_gas
@@ -86,7 +83,8 @@ class Slots:
         meter = self.machine.meter
         if meter is not None:
             if meter is not self._meter:
-                self._begin(meter)
+                self._meter, self._original = meter, {}
+                meter.undo.append((self, self._original))
             original, current = self._original, self.data.get(key, 0)
             meter.counts[self._writing] += 1
             if key in original:
@@ -121,7 +119,8 @@ class BitSet:
 
     def has(self, key: Hashable, member: int) -> bool:
         """Return whether `member` is in the set."""
-        return bool(self.slots[key, member // WORD_BITS] >> member % WORD_BITS & 1)
+        word: int = self.slots[key, member // WORD_BITS]
+        return word >> member % WORD_BITS & 1 == 1
 
     def add(self, key: Hashable, member: int) -> None:
         """Put `member` into the set."""

@@ -5,9 +5,10 @@ records the calls, and runs the same ones again on each: the Python contracts, r
 anvil, py-evm and Ethereum's execution specifications. The slow ones run a part of the calls from the start.
 Verifying proofs is left out everywhere: the contracts ask a verifier that hashes.
 
-anvil is a process of its own: up to 500 transactions go there in one JSON-RPC request over a connection that is
-kept, a block is mined, its receipts come back; all of this is in its time, and it hashes blocks and keeps state
-roots, which nobody else here does. Signatures are checked nowhere. Needs the ``evm`` extra.
+anvil is a process of its own: up to 64 transactions (the fastest of 8 to 2,000) go there in one JSON-RPC
+request over a connection that is kept, a block is mined, its receipts come back; all of this is in its time, and
+it hashes blocks and keeps state roots, which nobody else here does. Signatures are checked nowhere. Needs the
+``evm`` extra.
 """
 
 from __future__ import annotations

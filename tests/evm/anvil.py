@@ -32,7 +32,7 @@ RICH_WEI = 10**30
 START_S = 1_000
 PATIENCE_S = 30.0
 BLOCK_GAS = 1 << 50
-BLOCK_CALLS = 500
+BLOCK_CALLS = 64
 
 HOW_TO_GET = "there is no anvil on the PATH: npm install -g @foundry-rs/anvil"
 

@@ -23,7 +23,7 @@ from itertools import groupby, islice
 from typing import Any
 from weakref import finalize
 
-from eels import ERROR_SELECTOR
+from eels import COINBASE, ERROR_SELECTOR
 from eth_abi import decode
 from twins import OWNER
 
@@ -73,6 +73,7 @@ class Anvil:
         self._http = HTTPConnection("127.0.0.1", self._port, timeout=PATIENCE_S)
         self.close = finalize(self, _stop, self._process, self._http)
         self._wait(program)
+        self.ask("anvil_setCoinbase", _hex(COINBASE))  # by default address 0, where slashed money goes: warm
         self.fund(OWNER, RICH_WEI)
 
     def _wait(self, program: str) -> None:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import inspect
 import operator
+import struct
 from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from typing import Any
 
 Uint = int
@@ -35,6 +37,15 @@ ABI_TYPES = {
     "BytesList": "bytes[]",
 }
 WORD = 32
+PYTHON_TYPES = {
+    "uint256": int,
+    "int256": int,
+    "bool": bool,
+    "bytes32": bytes,
+    "address": bytes,
+    "bytes": bytes,
+}
+"""What values decode to; lists to tuples of these."""
 STATIC = frozenset(("uint256", "int256", "bool", "bytes32", "address"))
 
 
@@ -106,17 +117,20 @@ def _take(data: bytes, offset: int, size: int) -> bytes:
     return piece
 
 
-def _decode_word(kind: str, word: bytes) -> Any:
-    if kind == "bytes32":
-        return word
-    if kind == "address":
-        return word[12:]
-    number = int.from_bytes(word, "big", signed=kind == "int256")
-    if kind == "bool":
-        if number > 1:
-            raise AbiError("a bool is 0 or 1")
-        return bool(number)
-    return number
+def _bool(word: bytes) -> bool:
+    if (number := int.from_bytes(word, "big")) > 1:
+        raise AbiError("a bool is 0 or 1")
+    return bool(number)
+
+
+WORD_READERS: dict[str, Callable[[bytes], Any]] = {
+    "uint256": partial(int.from_bytes, byteorder="big"),
+    "int256": partial(int.from_bytes, byteorder="big", signed=True),
+    "bool": _bool,
+    "bytes32": bytes,
+    "address": lambda word: word[12:],
+}
+"""What a word holds, for the types of :data:`STATIC`."""
 
 
 def decode(types: Sequence[str], data: bytes) -> tuple[Any, ...]:
@@ -133,26 +147,57 @@ def decode(types: Sequence[str], data: bytes) -> tuple[Any, ...]:
     return values
 
 
-def decode_known(types: Sequence[str], data: bytes) -> tuple[Any, ...]:
-    """Return the values in `data`, which is known to be canonical.
+def as_decoded(types: Sequence[str], values: Sequence[Any]) -> tuple[Any, ...] | None:
+    """Return values that :func:`encode` takes as decoding gives them; None where only decoding can tell.
+
+    >>> as_decoded(["uint256", "bytes32[]"], [5, [bytes(32)]]) == (5, (bytes(32),))
+    True
+    >>> as_decoded(["bool"], [1]) is None
+    True
+    """
+    if len(types) != len(values):
+        return None
+    found = []
+    for kind, value in zip(types, values):
+        if type(value) is PYTHON_TYPES.get(kind):
+            found.append(value)
+        elif type(value) in (list, tuple) and set(map(type, value)) <= {PYTHON_TYPES.get(kind[:-2])}:
+            found.append(tuple(value))
+        else:
+            return None
+    return tuple(found)
+
+
+def decode_known(types: Sequence[str], data: bytes, start: int = 0) -> tuple[Any, ...]:
+    """Return the values in `data` from `start` on, which is known to be canonical.
 
     Raises
     ------
     AbiError
         If `data` ends too early or holds what is no value of its type.
     """
-    values: list[Any] = []
-    for position, kind in enumerate(types):
-        word = _take(data, position * WORD, WORD)
-        if kind in STATIC:
-            values.append(_decode_word(kind, word))
-            continue
-        offset = int.from_bytes(word, "big")
-        count = int.from_bytes(_take(data, offset, WORD), "big")
-        if count > len(data):
-            raise AbiError("calldata ends too early")
-        if kind == "bytes":
-            values.append(_take(data, offset + WORD, count))
-        else:
-            values.append(decode_known([kind[:-2]] * count, data[offset + WORD :]))
-    return tuple(values)
+    if len(data) < start + WORD * len(types):
+        raise AbiError("calldata ends too early")
+    head, readers = _head(tuple(types))
+    return tuple(
+        [
+            read(word) if read else _decode_tail(kind, data, start + int.from_bytes(word, "big"))
+            for kind, read, word in zip(types, readers, head.unpack_from(data, start))
+        ]
+    )
+
+
+def _decode_tail(kind: str, data: bytes, place: int) -> Any:
+    """Return the bytes or the list that stand at a place."""
+    count = int.from_bytes(_take(data, place, WORD), "big")
+    if count > len(data):
+        raise AbiError("calldata ends too early")
+    if kind == "bytes":
+        return _take(data, place + WORD, count)
+    return decode_known([kind[:-2]] * count, data, place + WORD)
+
+
+@lru_cache(1024)
+def _head(types: tuple[str, ...]) -> tuple[struct.Struct, list[Callable[[bytes], Any] | None]]:
+    """Return what splits the words of a head, and what reads each; None where it says where the value stands."""
+    return struct.Struct(f"{WORD}s" * len(types)), [WORD_READERS.get(kind) for kind in types]

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
+from sys import intern
 from typing import Any
 
 from contracts_model.abi import STATIC
@@ -27,7 +28,7 @@ def prices() -> dict[tuple[str, str], dict[str, int]]:
     found: dict[tuple[str, str], dict[str, int]] = {}
     with TABLE.open(encoding="utf-8", newline="") as lines:
         for row in csv.DictReader(lines):
-            found.setdefault((row["contract"], row["function"]), {})[row["what"]] = int(row["gas"])
+            found.setdefault((row["contract"], row["function"]), {})[intern(row["what"])] = int(row["gas"])
     return found
 
 
@@ -52,34 +53,33 @@ def computing_gas(contract: str, function: str, reason: str, counts: Mapping[str
     counts : mapping of str to int
         What the call did (:attr:`contracts_model.gas.Meter.counts`).
     """
+    return _gas_of(contract, function, reason, tuple(counts), tuple(counts.values()))
+
+
+@lru_cache(4096)
+def _gas_of(contract: str, function: str, reason: str, whats: tuple[str, ...], times: tuple[int, ...]) -> int:
+    """Return the same; most calls do exactly what another has done."""
     table = prices().get((contract, function), {})
-    gas = table.get(CONSTANT, 0)
-    if reason:
-        gas += table.get(reverting(reason), 0)
-    for what, times in counts.items():
-        price = table.get(what)
-        if price is not None:
-            gas += price * times
-    return gas
+    gas = table.get(CONSTANT, 0) + sum(table.get(what, 0) * count for what, count in zip(whats, times))
+    return gas + table.get(reverting(reason), 0) if reason else gas
 
 
-def count_arguments(meter: Meter, types: Sequence[str], arguments: Sequence[Any]) -> None:
+def count_arguments(meter: Meter, types: tuple[str, ...], arguments: Sequence[Any]) -> None:
     """Note how long the dynamic arguments are."""
-    for position, kind in enumerate(types):
-        if kind in STATIC:
-            continue
-        in_words, in_items, in_any = argument_names(position)
+    counts = meter.counts
+    for position, kind, in_words, in_items, in_any in dynamic_arguments(types):
         value = arguments[position]
         if kind == "bytes":
-            meter.counts[in_words] += words(len(value))
+            counts[in_words] += words(len(value))
             continue
-        meter.counts[in_items] += len(value)
+        counts[in_items] += len(value)
         if kind == "bytes[]":
-            meter.counts[in_any] += len(value) > 0
-            meter.counts[in_words] += sum(words(len(item)) for item in value)
+            counts[in_any] += len(value) > 0
+            counts[in_words] += sum(words(len(item)) for item in value)
 
 
 @cache
-def argument_names(position: int) -> tuple[str, str, str]:
-    """Return the names under which words, items and non-empty lists of an argument are counted."""
-    return f"argument {position} words", f"argument {position} items", f"argument {position} any"
+def dynamic_arguments(types: tuple[str, ...]) -> list[tuple[int, str, str, str, str]]:
+    """Return places, types, and the names under which words, items and non-empty lists are counted."""
+    names = [(place, kind, f"argument {place}") for place, kind in enumerate(types) if kind not in STATIC]
+    return [(place, kind, f"{name} words", f"{name} items", f"{name} any") for place, kind, name in names]

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
-from contracts_model.abi import AbiError, decode, decode_known, encode
+from contracts_model.abi import AbiError, as_decoded, decode, decode_known, encode
 from contracts_model.computing import computing_gas, count_arguments
-from contracts_model.gas import TX_BASE_GAS, Meter, calldata_floor_gas, calldata_gas
+from contracts_model.gas import TX_BASE_GAS, Meter, intrinsic_and_floor_gas
 from contracts_model.host import Host
 from contracts_model.runtime import BURN, Context, Contract, Event, Revert, Wallets
 from contracts_model.storage import Machine
 from contracts_model.terms import Terms
 from contracts_model.treasury import VAULT, Treasury
+
+SELECTOR_BYTES = 4
 
 
 @dataclass(frozen=True)
@@ -27,8 +30,7 @@ class Call:
     value_wei: int = 0
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of a call: the reason is empty if it succeeded."""
 
     gas_used: int
@@ -96,9 +98,9 @@ class Deployment:
             raise Revert(f"no function {call.contract}.{call.function}")
         return function
 
-    def code_of(self, call: Call) -> str:
+    def source_of(self, call: Call) -> str:
         """Return the name of the compiled code that a call runs."""
-        return self.contracts[call.contract].code
+        return self.contracts[call.contract].source or call.contract
 
     def calldata(self, call: Call) -> bytes:
         """Return selector and ABI-encoded arguments.
@@ -110,7 +112,7 @@ class Deployment:
         """
         types = self.function_of(call).abi_types
         signature = f"{call.function}({','.join(types)})".encode()
-        return self.host.keccak256(signature)[:4] + encode(types, call.args)
+        return self.host.keccak256(signature)[:SELECTOR_BYTES] + encode(types, call.args)
 
     def decode_call(self, sender: bytes, contract: str, calldata: bytes, value_wei: int = 0) -> Call:
         """Return the call that `calldata` encodes: the inverse of :meth:`calldata`.
@@ -124,8 +126,9 @@ class Deployment:
             types = getattr(getattr(type(self.contracts[contract]), name), "abi_types", None)
             if types is None:
                 continue
-            if self.host.keccak256(f"{name}({','.join(types)})".encode())[:4] == calldata[:4]:
-                return Call(sender, contract, name, decode(types, calldata[4:]), value_wei)
+            selector = self.host.keccak256(f"{name}({','.join(types)})".encode())[:SELECTOR_BYTES]
+            if calldata.startswith(selector):
+                return Call(sender, contract, name, decode(types, calldata[SELECTOR_BYTES:]), value_wei)
         raise AbiError(f"no function of {contract} has this selector")
 
     def execute(
@@ -149,13 +152,13 @@ class Deployment:
         Outcome
             With ``reason`` set when the call reverted, ran out of gas or was malformed.
         """
-        meter = Meter(gas_limit, accounts={("account", call.contract), ("account", call.sender)})
+        meter = Meter(gas_limit, accounts={call.contract, call.sender})
         context = self._context(call, block_number, timestamp_s, meter)
         try:
             calldata = self.calldata(call) if calldata is None else calldata
         except (AbiError, Revert) as error:
             return Outcome(min(TX_BASE_GAS, gas_limit), str(error) or "malformed call", ())
-        intrinsic_gas, floor_gas = TX_BASE_GAS + calldata_gas(calldata), calldata_floor_gas(calldata)
+        intrinsic_gas, floor_gas = intrinsic_and_floor_gas(calldata)
         if max(intrinsic_gas, floor_gas) > gas_limit:
             return Outcome(gas_limit, "out of gas", ())
         meter.charge(intrinsic_gas)
@@ -164,7 +167,7 @@ class Deployment:
             reason = self._run(call, context, calldata)
         finally:
             self.machine.meter = None
-        meter.charge(computing_gas(self.code_of(call), call.function, reason, meter.counts))
+        meter.charge(computing_gas(self.source_of(call), call.function, reason, meter.counts))
         if meter.used > gas_limit:
             reason = "out of gas"
         if reason:
@@ -172,7 +175,7 @@ class Deployment:
             meter.refund = 0
             context.events.clear()
         if self.journal is not None:
-            self.journal.extend(meter.undo)
+            self.journal.extend(partial(state.restore, values) for state, values in meter.undo)
         gas_used = gas_limit if reason == "out of gas" else meter.settle(floor_gas)
         return Outcome(gas_used, reason, tuple(context.events))
 
@@ -181,8 +184,9 @@ class Deployment:
         function = self.function_of(call)
         if call.value_wei and not getattr(function, "is_payable", False):
             return "this function takes no value"
-        arguments = decode_known(function.abi_types, calldata[4:])
-        count_arguments(context.meter, function.abi_types, arguments)
+        types = function.abi_types
+        arguments = as_decoded(types, call.args) or decode_known(types, calldata, SELECTOR_BYTES)
+        count_arguments(context.meter, types, arguments)
         try:
             function(context, *arguments)
         except Revert as revert:

@@ -13,9 +13,10 @@ prices that as the Vyper twins in ``vyper/`` do.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 TX_BASE_GAS = 21_000
 CALLDATA_ZERO_BYTE_GAS = 4
@@ -63,8 +64,7 @@ def calldata_gas(calldata: bytes) -> int:
     >>> calldata_gas(bytes([0, 0, 7]))
     24
     """
-    zeros = calldata.count(0)
-    return zeros * CALLDATA_ZERO_BYTE_GAS + (len(calldata) - zeros) * CALLDATA_NONZERO_BYTE_GAS
+    return intrinsic_and_floor_gas(calldata)[0] - TX_BASE_GAS
 
 
 def calldata_floor_gas(calldata: bytes) -> int:
@@ -73,15 +73,35 @@ def calldata_floor_gas(calldata: bytes) -> int:
     >>> calldata_floor_gas(bytes([0, 0, 7])) - TX_BASE_GAS
     60
     """
+    return intrinsic_and_floor_gas(calldata)[1]
+
+
+def intrinsic_and_floor_gas(calldata: bytes) -> tuple[int, int]:
+    """Return what a transaction with this calldata pays before it runs, and the least that it pays.
+
+    Both count in tokens: a zero byte is one, any other four.
+
+    >>> intrinsic_and_floor_gas(bytes([0, 0, 7]))
+    (21024, 21060)
+    """
     zeros = calldata.count(0)
     tokens = zeros + (len(calldata) - zeros) * CALLDATA_TOKENS_PER_NONZERO_BYTE
-    return TX_BASE_GAS + tokens * CALLDATA_FLOOR_TOKEN_GAS
+    return TX_BASE_GAS + tokens * CALLDATA_ZERO_BYTE_GAS, TX_BASE_GAS + tokens * CALLDATA_FLOOR_TOKEN_GAS
+
+
+class State(Protocol):
+    """What a transaction changes and a revert restores: storage, balances."""
+
+    def restore(self, values: Mapping[Any, Any]) -> None:
+        """Give entries back the values they had."""
+        ...
 
 
 @dataclass(eq=False, slots=True)
 class Meter:
-    """Gas, access lists, original values, counts of work and the undo log of one transaction.
+    """Gas, access lists, counts of work and the undo log of one transaction.
 
+    The log names each state that was touched and the values that its entries had when they were touched first.
     Whether the limit was passed is asked once, at the end: a call that runs out of gas has no effects, wherever
     it happened.
     """
@@ -90,8 +110,8 @@ class Meter:
     used: int = 0
     refund: int = 0
     accounts: set[Hashable] = field(default_factory=set)
-    counts: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
-    undo: list[Callable[[], None]] = field(default_factory=list)
+    counts: defaultdict[str, int] = field(default_factory=partial(defaultdict, int))
+    undo: list[tuple[State, Mapping[Any, Any]]] = field(default_factory=list)
 
     def charge(self, gas: int) -> None:
         """Spend `gas`."""
@@ -101,16 +121,16 @@ class Meter:
         """Note that something with a price in compiled code was done so many times."""
         self.counts[what] += times
 
-    def store(self, original: Any, current: Any, new: Any) -> None:
-        """Charge a write to a warm storage slot (EIP-2200 with EIP-2929 and EIP-3529)."""
+    def store(self, access_gas: int, original: Any, current: Any, new: Any) -> None:
+        """Charge a write to a storage slot, with what finding it costs (EIP-2200 with EIP-2929 and EIP-3529)."""
         if new == current:
-            self.used += WARM_ACCESS_GAS
+            self.used += access_gas + WARM_ACCESS_GAS
         elif original == current:
-            self.used += SSTORE_RESET_GAS if original else SSTORE_SET_GAS
+            self.used += access_gas + (SSTORE_RESET_GAS if original else SSTORE_SET_GAS)
             if original and not new:
                 self.refund += SSTORE_CLEAR_REFUND_GAS
         else:
-            self.used += WARM_ACCESS_GAS
+            self.used += access_gas + WARM_ACCESS_GAS
             self._refund_dirty(original, current, new)
 
     def _refund_dirty(self, original: object, current: object, new: object) -> None:
@@ -137,10 +157,13 @@ class Meter:
 
     def settle(self, floor_gas: int) -> int:
         """Return the gas to pay: used less capped refunds, not under the calldata floor."""
-        refund = min(self.refund, self.used // MAX_REFUND_QUOTIENT)
-        return max(self.used - refund, floor_gas)
+        paid = self.used
+        if self.refund:
+            paid -= min(self.refund, paid // MAX_REFUND_QUOTIENT)
+        return paid if paid > floor_gas else floor_gas
 
     def rollback(self) -> None:
         """Undo every state change of this transaction, last first."""
         while self.undo:
-            self.undo.pop()()
+            state, values = self.undo.pop()
+            state.restore(values)

@@ -12,6 +12,7 @@ References
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from hashlib import sha256
 
 _LEAF, _INNER, _ROOT = b"\x00", b"\x01", b"\x02"
@@ -86,16 +87,16 @@ def merkle_root_from_path(leaf: bytes, index: int, size: int, path: Sequence[byt
     """Return the root that a path leads to, or None where its length does not fit `index` and `size`."""
     if not 0 <= index < size:
         return None
-    vertex, siblings = sha256(_LEAF + leaf).digest(), list(path)
-    width = size
+    vertex, used, width = sha256(_LEAF + leaf).digest(), 0, size
     while width > 1:
         if index ^ 1 < width:
-            if not siblings:
+            if used == len(path):
                 return None
-            sibling = siblings.pop(0)
-            vertex = sha256(_INNER + (sibling + vertex if index % 2 else vertex + sibling)).digest()
-        index, width = index // 2, (width + 1) // 2
-    return None if siblings else _bind_size(vertex, size)
+            sibling = path[used]
+            used += 1
+            vertex = sha256(_INNER + (sibling + vertex if index & 1 else vertex + sibling)).digest()
+        index, width = index >> 1, width + 1 >> 1
+    return _bind_size(vertex, size) if used == len(path) else None
 
 
 def verify_path(root: bytes, leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bool:
@@ -105,11 +106,12 @@ def verify_path(root: bytes, leaf: bytes, index: int, size: int, path: Sequence[
     >>> verify_path(merkle_root(leaves), b"c", 2, 3, merkle_path(leaves, 2))
     True
     """
-    if any(len(sibling) != len(root) for sibling in path):
+    if not {len(root)}.issuperset(map(len, path)):
         return False
     return merkle_root_from_path(leaf, index, size, path) == root
 
 
+@lru_cache(4096)
 def climb(index: int, size: int, given: int) -> tuple[int, int, bool]:
     """Return how far so many siblings lead from leaf `index` of `size`: levels, siblings used, and if to the top.
 

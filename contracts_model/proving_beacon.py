@@ -13,6 +13,7 @@ Sharings are LDEI's, which the contracts ``vyper/pvss_bls12381.vy`` and ``vyper/
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from contracts_model.abi import Bytes, Bytes32, Bytes32s, Uint
 from contracts_model.beacon import Beacon
@@ -24,16 +25,12 @@ from contracts_model.storage import Slots
 class ProvingBeacon(Beacon):
     """The beacon of jobs whose terms have ``proves_dealings``; all but the dealing is :class:`Beacon`'s."""
 
+    source: ClassVar[str] = "proving_beacon"
     proven: Slots = field(init=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.proven = self.slots("proven", depth=2)
-
-    @property
-    def code(self) -> str:
-        """Return the name of the compiled code."""
-        return "proving_beacon"
 
     @external
     def deal(self, ctx: Context, epoch: Uint, root: Bytes32) -> None:

@@ -252,10 +252,10 @@ class Registry(Contract):
         return self._known_index(ctx)
 
     def _known_index(self, ctx: Context) -> int:
-        index = self.indices[ctx.sender] - 1
+        index: int = self.indices[ctx.sender] - 1
         if index < 0 or self.standings[index] == Standing.UNKNOWN:
             raise Revert("the sender is not registered")
-        return int(index)
+        return index
 
     def is_active(self, peer: int) -> bool:
         """Return whether `peer` is registered and neither ejected nor banned."""

@@ -8,9 +8,10 @@ the meter's undo log restores every slot it touched.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from sys import intern
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from contracts_model import precompiles
 from contracts_model.abi import parameter_types
@@ -36,6 +37,7 @@ BURN = bytes(20)
 INNER_INPUT_BYTES, ROOT_INPUT_BYTES = 1 + 32 + 32, 1 + 8 + 32
 
 
+@functools.lru_cache(4096)
 def sha256_gas(size_bytes: int) -> int:
     """Return the price of one call to the precompile at address 2, the message call included."""
     return WARM_ACCESS_GAS + precompiles.sha256_gas(size_bytes)
@@ -88,20 +90,23 @@ class Pairs(Logged):
         return 64 + 4 * len(self)
 
 
-@dataclass(frozen=True)
-class Event:
+class Event(NamedTuple):
     """A log entry: what outsiders see of a call."""
 
     contract: str
     name: str
-    fields: dict[str, Any] = field(default_factory=dict)
+    fields: dict[str, Any]
 
     def data_bytes(self) -> int:
         """Return the size of the ABI-encoded data: a word a field, more for what says so (:class:`Logged`)."""
-        return sum(value.abi_bytes() if isinstance(value, Logged) else 32 for value in self.fields.values())
+        size_bytes = WORD_BYTES * len(self.fields)
+        for value in self.fields.values():
+            if isinstance(value, Logged):
+                size_bytes += value.abi_bytes() - WORD_BYTES
+        return size_bytes
 
 
-@dataclass
+@dataclass(eq=False, slots=True)
 class Context:
     """What a call can see and do: who calls, when, with what value; the precompiles and the log."""
 
@@ -120,30 +125,32 @@ class Context:
 
     def sha256(self, data: bytes) -> bytes:
         """Hash through the precompile at address 2."""
-        self.meter.used += sha256_gas(len(data))
-        self.meter.count("sha256")
-        self.meter.count("sha256 words", words(len(data)))
+        size_bytes, counts = len(data), self.meter.counts
+        self.meter.used += sha256_gas(size_bytes)
+        counts["sha256"] += 1
+        counts["sha256 words"] += words(size_bytes)
         return self.host.sha256(data)
 
     def consult(self, question: str, gas: int) -> None:
         """Charge a call to the contract that verifies proofs, which spends so much gas itself."""
-        self.meter.reach(("account", "verifier"))
+        self.meter.reach("verifier")
         self.meter.used += gas
-        self.meter.count(f"verifier.{question}")
+        self.meter.counts[f"verifier.{question}"] += 1
 
     def open_path(self, root: bytes | int, leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bool:
         """Check a Merkle opening of leaf `index` among `size`, hash by hash (RFC 6962 with the size bound in)."""
+        counts = self.meter.counts
         if index >= size:
-            self.meter.count("path out of range")
+            counts["path out of range"] += 1
             return False
         levels, hashed, arrives = climb(index, size, len(path))
         self.meter.used += sha256_gas(1 + len(leaf)) + hashed * sha256_gas(INNER_INPUT_BYTES)
-        self.meter.count("path checked")
-        self.meter.count("path hashes", hashed)
-        self.meter.count("path climbed", size > 1)
-        self.meter.count("path levels", levels)
+        counts["path checked"] += 1
+        counts["path hashes"] += hashed
+        counts["path climbed"] += size > 1
+        counts["path levels"] += levels
         if not arrives or hashed < len(path):
-            self.meter.count("path too long" if arrives else "path too short")
+            counts["path too long" if arrives else "path too short"] += 1
             return False
         self.meter.used += sha256_gas(ROOT_INPUT_BYTES)
         return bool(root) and self.host.verify_path(bytes(root), leaf, index, size, path)
@@ -151,17 +158,17 @@ class Context:
     def recover_signer(self, digest: bytes, signature: bytes) -> bytes | None:
         """Recover a signer through the precompile at address 1; None where nobody signed."""
         if fault := malformation(signature):
-            self.meter.count(fault)
+            self.meter.counts[fault] += 1
             return None
         self.meter.used += WARM_ACCESS_GAS + ECRECOVER_GAS
-        self.meter.count("ecrecover")
+        self.meter.counts["ecrecover"] += 1
         return self.host.recover_signer(digest, signature)
 
     def emit(self, contract: str, name: str, **fields: Any) -> None:
         """Log an event with one topic (its name)."""
-        event = Event(contract, name, fields)
-        self.meter.used += LOG_GAS + LOG_TOPIC_GAS + LOG_DATA_BYTE_GAS * event.data_bytes()
-        self.meter.count(f"{contract} logs {name}")
+        event, meter = Event(contract, name, fields), self.meter
+        meter.used += LOG_GAS + LOG_TOPIC_GAS + LOG_DATA_BYTE_GAS * event.data_bytes()
+        meter.counts[logged_name(contract, name)] += 1
         self.events.append(event)
 
 
@@ -178,15 +185,22 @@ def payable(function: F) -> F:
 
 
 @functools.cache
-def copied(contract: str, to: str, place: int) -> tuple[str, str, str]:
-    """Return the names under which copied words, items and non-empty lists are counted."""
-    return f"{contract} {to} {place} words", f"{contract} {to} {place} items", f"{contract} {to} {place} any"
+def copied(contract: str, to: str, count: int) -> list[tuple[str, str, str]]:
+    """Return the names under which words, items and non-empty lists of so many copied values are counted."""
+    names = [f"{contract} {to} {place}" for place in range(count)]
+    return [(intern(f"{name} words"), intern(f"{name} items"), intern(f"{name} any")) for name in names]
 
 
 @functools.cache
-def reached(contract: str, code: str, function: str) -> tuple[tuple[str, str], str]:
-    """Return the account of a contract, and the name under which calls of its code's function are counted."""
-    return ("account", contract), f"{code}.{function}"
+def called_name(source: str, function: str) -> str:
+    """Return the name under which calls of a function by other contracts are counted."""
+    return intern(f"{source}.{function}")
+
+
+@functools.cache
+def logged_name(contract: str, event: str) -> str:
+    """Return the name under which events are counted."""
+    return intern(f"{contract} logs {event}")
 
 
 def linked(function: F) -> F:
@@ -198,7 +212,10 @@ def linked(function: F) -> F:
 
     @functools.wraps(function)
     def called(self: Contract, *args: Any) -> Any:
-        self.enter(name)
+        meter = self.machine.meter
+        if meter is not None:
+            meter.reach(self.name)
+            meter.counts[called_name(self.source or self.name, name)] += 1
         return function(self, *args)
 
     return called  # type: ignore[return-value]
@@ -210,11 +227,8 @@ class Contract:
 
     name: str
     machine: Machine
-
-    @property
-    def code(self) -> str:
-        """Name of the compiled code that stands there, by which its prices are found."""
-        return self.name
+    source: ClassVar[str] = ""
+    """Name of the compiled code by which its prices are found, where that is not the contract's name."""
 
     def slots(self, label: str, depth: int = 1) -> Slots:
         """Return a fresh mapping with so many keys in this contract's storage; variables for ``depth=0``."""
@@ -224,29 +238,21 @@ class Contract:
         """Return sets of so many members, each found by so many keys."""
         return BitSet(self.slots(label, depth), -(-n_members // WORD_BITS))
 
-    def enter(self, function: str) -> None:
-        """Charge the message call by which another contract of the deployment reaches this one."""
-        meter = self.machine.meter
-        if meter is not None:
-            account, counted = reached(self.name, self.code, function)
-            meter.reach(account)
-            meter.counts[counted] += 1
-
     def hand_on(self, to: str, *values: bytes | Sequence[Any]) -> None:
         """Note that bytes or lists are copied, into another function or a message: by words and items."""
         meter = self.machine.meter
         if meter is None:
             return
-        for place, value in enumerate(values):
-            in_words, in_items, in_any = copied(self.name, to, place)
+        counts = meter.counts
+        for (in_words, in_items, in_any), value in zip(copied(self.name, to, len(values)), values):
             if isinstance(value, bytes):
-                meter.count(in_words, words(len(value)))
+                counts[in_words] += words(len(value))
                 continue
-            meter.count(in_items, len(value))
-            meter.count(in_any, len(value) > 0)
-            sizes = [len(item) for item in value if isinstance(item, bytes)]
-            if sizes and sizes[0] != WORD_BYTES:
-                meter.count(in_words, sum(map(words, sizes)))
+            counts[in_items] += len(value)
+            counts[in_any] += len(value) > 0
+            first = value[0] if value else None
+            if isinstance(first, bytes) and len(first) != WORD_BYTES:
+                counts[in_words] += sum(map(words, map(len, value)))
 
     def rounds(self, what: str, times: int) -> None:
         """Note the rounds of a loop, and whether there were any."""
@@ -281,7 +287,7 @@ class Wallets:
         """
         meter = self.machine.meter
         if meter is not None:
-            meter.reach(("account", target))
+            meter.reach(target)
             if amount_wei:
                 meter.send_value(is_new=target == BURN and not self.of(target))
         self.move(source, target, amount_wei)
@@ -298,9 +304,10 @@ class Wallets:
             raise Revert("insufficient balance")
         meter = self.machine.meter
         if meter is not None:
-            meter.undo.append(lambda: self._shift(target, source, amount_wei))
-        self._shift(source, target, amount_wei)
-
-    def _shift(self, source: bytes, target: bytes, amount_wei: int) -> None:
+            meter.undo.append((self, {account: self.of(account) for account in (source, target)}))
         self.balances[source] = self.of(source) - amount_wei
         self.balances[target] = self.of(target) + amount_wei
+
+    def restore(self, values: Mapping[bytes, int]) -> None:
+        """Give accounts back the balances they had."""
+        self.balances.update(values)

@@ -7,8 +7,9 @@ free. One Python value stands for one 32-byte slot; :class:`BitSet` packs 256 me
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
+from sys import intern
 from typing import Any
 
 from contracts_model.gas import COLD_SLOAD_GAS, MAPPING_SLOT_GAS, WARM_ACCESS_GAS, Meter
@@ -16,16 +17,19 @@ from contracts_model.gas import COLD_SLOAD_GAS, MAPPING_SLOT_GAS, WARM_ACCESS_GA
 WORD_BITS = 256
 
 
-@dataclass
+@dataclass(slots=True)
 class Machine:
     """The place where a transaction's meter is found; shared by all storage of one deployment."""
 
     meter: Meter | None = None
 
 
-@dataclass
+@dataclass(eq=False, slots=True)
 class Slots:
     """One mapping in a contract's storage, or its plain variables.
+
+    A transaction's first access to an entry keeps the value that it had: what EIP-2200 prices a write by, what
+    makes the entry warm, and what a revert restores.
 
     Parameters
     ----------
@@ -41,15 +45,20 @@ class Slots:
     name: str
     depth: int = 1
     data: dict[Hashable, Any] = field(default_factory=dict)
+    _hashing_gas: int = field(init=False)
+    _warm_gas: int = field(init=False)
+    _cold_gas: int = field(init=False)
+    _reading: str = field(init=False)
+    _writing: str = field(init=False)
+    _meter: Meter | None = field(init=False, default=None)
+    _original: dict[Hashable, Any] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self._hashing_gas = MAPPING_SLOT_GAS * self.depth
         self._warm_gas = self._hashing_gas + WARM_ACCESS_GAS
         self._cold_gas = self._hashing_gas + COLD_SLOAD_GAS
-        self._reading = f"{self.name} read"
-        self._writing = f"{self.name} write"
-        self._meter: Meter | None = None
-        self._original: dict[Hashable, Any] = {}
+        self._reading = intern(f"{self.name} read")
+        self._writing = intern(f"{self.name} write")
 
     def touched(self, meter: Meter) -> Iterator[Hashable]:
         """Yield the keys that a transaction has read or written so far."""
@@ -61,6 +70,7 @@ class Slots:
         if meter is not None:
             if meter is not self._meter:
                 self._meter, self._original = meter, {}
+                meter.undo.append((self, self._original))
             meter.counts[self._reading] += 1
             if key in self._original:
                 meter.used += self._warm_gas
@@ -74,28 +84,33 @@ class Slots:
         if meter is not None:
             if meter is not self._meter:
                 self._meter, self._original = meter, {}
-            current = self.data.get(key, 0)
+                meter.undo.append((self, self._original))
+            original, current = self._original, self.data.get(key, 0)
             meter.counts[self._writing] += 1
-            meter.used += self._hashing_gas
-            if key not in self._original:
-                self._original[key] = current
-                meter.used += COLD_SLOAD_GAS
-            meter.store(self._original[key], current, value)
-            meter.undo.append(lambda: self._put(key, current))
-        self._put(key, value)
-
-    def _put(self, key: Hashable, value: Any) -> None:
+            if key in original:
+                meter.store(self._hashing_gas, original[key], current, value)
+            else:
+                original[key] = current
+                meter.store(self._cold_gas, current, current, value)
         if value:
             self.data[key] = value
         else:
             self.data.pop(key, None)
+
+    def restore(self, values: Mapping[Hashable, Any]) -> None:
+        """Give entries back the values they had."""
+        for key, value in values.items():
+            if value:
+                self.data[key] = value
+            else:
+                self.data.pop(key, None)
 
     def items(self) -> list[tuple[Hashable, Any]]:
         """Return all non-zero entries, ordered by key; for views and audits, never for calls."""
         return sorted(self.data.items(), key=lambda item: str(item[0]))
 
 
-@dataclass
+@dataclass(eq=False, slots=True)
 class BitSet:
     """A set of peer indices, 256 to a slot, in adjacent slots; `key` selects one of many sets kept alike."""
 
@@ -104,29 +119,32 @@ class BitSet:
 
     def has(self, key: Hashable, member: int) -> bool:
         """Return whether `member` is in the set."""
-        return bool(self.slots[(key, member // WORD_BITS)] >> (member % WORD_BITS) & 1)
+        word: int = self.slots[key, member // WORD_BITS]
+        return word >> member % WORD_BITS & 1 == 1
 
     def add(self, key: Hashable, member: int) -> None:
         """Put `member` into the set."""
-        slot = (key, member // WORD_BITS)
-        self.slots[slot] = self.slots[slot] | 1 << (member % WORD_BITS)
+        slots, slot = self.slots, (key, member // WORD_BITS)
+        slots[slot] = slots[slot] | 1 << member % WORD_BITS
 
     def discard(self, key: Hashable, member: int) -> None:
         """Take `member` out of the set."""
-        slot = (key, member // WORD_BITS)
-        self.slots[slot] = self.slots[slot] & ~(1 << (member % WORD_BITS))
+        slots, slot = self.slots, (key, member // WORD_BITS)
+        slots[slot] = slots[slot] & ~(1 << member % WORD_BITS)
 
     def read(self, key: Hashable) -> int:
         """Return the whole set as one integer bit mask."""
-        if self.words == 1:
-            return int(self.slots[(key, 0)])
-        mask = 0
-        for word in range(self.words):
-            mask |= self.slots[(key, word)] << (word * WORD_BITS)
+        mask: int = self.slots[key, 0]
+        if self.words > 1:
+            for word in range(1, self.words):
+                mask |= self.slots[key, word] << (word * WORD_BITS)
         return mask
 
     def write(self, key: Hashable, mask: int) -> None:
         """Replace the whole set."""
+        if self.words == 1:
+            self.slots[key, 0] = mask
+            return
         for word in range(self.words):
             self.slots[(key, word)] = mask >> (word * WORD_BITS) & (1 << WORD_BITS) - 1
 

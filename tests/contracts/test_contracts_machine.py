@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts_model import Call
-from contracts_model.abi import AbiError, decode, encode
+from contracts_model.abi import AbiError, as_decoded, decode, encode
 from contracts_model.gas import (
     COLD_SLOAD_GAS,
     TX_BASE_GAS,
@@ -225,6 +225,31 @@ def test_calldata_round_trips(typed):
     types, values = typed
     decoded = decode(types, encode(types, values))
     assert [list(v) if isinstance(v, tuple) else v for v in decoded] == list(values)
+
+
+@settings(deadline=None)
+@given(arguments)
+def test_plain_values_need_no_decoding(typed):
+    types, values = typed
+    plain, decoded = as_decoded(types, values), decode(types, encode(types, values))
+    assert plain == decoded
+    assert [type(value) for value in plain] == [type(value) for value in decoded]
+
+
+@pytest.mark.parametrize(
+    "kind, value",
+    [
+        ("uint256", True),
+        ("bool", 1),
+        ("bytes32", bytearray(32)),
+        ("bytes", memoryview(b"a")),
+        ("uint256[]", [True]),
+    ],
+)
+def test_other_values_must_be_decoded(kind, value):
+    assert as_decoded([kind], [value]) is None
+    assert as_decoded([kind], []) is None
+    assert type(decode([kind], encode([kind], [value]))[0]) is not type(value)
 
 
 @settings(deadline=None)

@@ -182,7 +182,7 @@ class Double(Stage):
         success, reason, logs, gas_used = self.evm.send(call.sender, to, data, call.value_wei, self.now)
         self._compare(call, outcome, success, reason, logs, meter)
         if self.evm.has_gas:
-            code = self.job.code_of(call)
+            code = self.job.source_of(call)
             priced = computing_gas(code, call.function, outcome.reason, meter.counts)
             row = Measured(code, call, outcome, dict(meter.counts), meter.used - priced, self.evm.spent, gas_used)
             self.rows.append(row)

@@ -15,7 +15,18 @@ from typing import NamedTuple
 import numpy as np
 
 from simdfl.network.clock import NEVER_NS
-from simdfl.network.compiled_queue import N_FAR, N_FREE_CHUNKS, N_NEAR, machine_code, put, settle, take
+from simdfl.network.compiled_queue import (
+    N_FAR,
+    N_FREE_CHUNKS,
+    N_NEAR,
+    PLACE_MASK,
+    PLACE_SHIFT,
+    head_time,
+    machine_code,
+    put,
+    settle,
+    take,
+)
 from simdfl.network.conditions import JITTER_TABLE_SIZE
 from simdfl.network.links import (
     BINARY_PLACES,
@@ -29,53 +40,67 @@ from simdfl.network.links import (
 )
 
 MASK = JITTER_TABLE_SIZE - 1
+PACE = 40503
+"""How far a link walks through the table of jitter from one copy to the next."""
 
-# Columns of a host's row.
-UP_FREE, DOWN_FREE, UP_PS, DOWN_PS, IS_DOWN, FIRST_LINK, END_LINK, PENDING, N_KEPT, MAY_REFUSE, SIDE = range(11)
-TOGETHER, SERVED_NS, SINCE_NS, VERSION, N_FLOWS, FIRST_FLOW = range(11, 17)
-HOST_COLUMNS = 17
+# Columns of a host's row: what sending needs, what receiving needs, and the rest, eight each, as a cache line has.
+UP_FREE, UP_PS, FIRST_LINK, END_LINK, SENT = range(5)
+DOWN_FREE, DOWN_PS, IS_DOWN, N_KEPT, RECEIVED = range(8, 13)
+MAY_REFUSE, SIDE, TOGETHER, SERVED_NS, SINCE_NS, VERSION, N_FLOWS, FIRST_FLOW = range(16, 24)
+HOST_COLUMNS = 24
+TRAFFIC_COLUMNS = 4
+"""Bytes by class, from ``SENT`` and ``RECEIVED`` on."""
 # Columns of a flow on a shared downlink, in the order of their ends: how much service ends it, its last bit.
 ENDS, FLOW_LINK, FLOW_MESSAGE, LAST_BIT, NEXT_FLOW = range(5)
 FLOW_COLUMNS = 5
-# Columns of a link's row.
-SOURCE, TARGET, LATENCY, SPREAD, COUNT = range(5)
-LINK_COLUMNS = 5
+# Columns of a link's ends and of its row; PLACE is where it reads the table of jitter next.
+SOURCE, TARGET = range(2)
+LATENCY, SPREAD, PLACE = range(3)
+LINK_COLUMNS = 3
 # Columns of a message's row: which waits it counts for, whether each delivery is reported, copies and deliveries
 # that are still to come or kept back.
 SIZE, VALIDATE, SLOT, REPORTED, TRAFFIC, SEEN_ROW, LIVE = range(7)
-MESSAGE_COLUMNS = 7
+MESSAGE_COLUMNS = 8
+# What is kept back for a host: 15 messages a row and the next row, in a chain like that of a bucket.
+FIRST_KEPT, END_KEPT = range(2)
+KEPT_ENTRIES, NEXT_PENDING, PENDING_COLUMNS = 15, 15, 16
+NOTHING_KEPT = KEPT_ENTRIES
 # Entries of the state's numbers.
 TRANSMISSIONS, FREE_PENDING, N_FINISHED, HEALS, SLOW_START = range(5)
 STOP_TIME, STOP_LINK, STOP_MESSAGE = range(5, 8)
-SHARES, WINDOW, LOSSY, FREE_FLOW, KEPT = range(8, 13)
-N_NUMBERS = 13
+SHARES, WINDOW, LOSSY, FREE_FLOW, KEPT, PENDING_USED, SPLIT = range(8, 15)
+N_NUMBERS = 15
 # What happens to a copy, and how it is packed beside its link and message.
 ARRIVE, COMPLETE, RELAY, SERVED = range(4)
 LINK_SHIFT, MESSAGE_SHIFT, LINK_MASK = 2, 34, (1 << 32) - 1
-VERSION_MASK = (1 << 29) - 1
+MESSAGE_MASK = (1 << 29) - 1
+VERSION_MASK = MESSAGE_MASK
 # Why the loop stopped.
 DONE, DELIVERED, ASKS, FULL = range(4)
 NONE = -1
-NO_INBOX = -2
+NO_INBOX = -1
 
 
 class State(NamedTuple):
     """Everything the loop reads and writes."""
 
     hosts: np.ndarray
+    ends: np.ndarray
     links: np.ndarray
     messages: np.ndarray
     seen: np.ndarray
     near: np.ndarray
     far: np.ndarray
+    run: np.ndarray
+    half_sorted: np.ndarray
+    tallies: np.ndarray
     buckets: np.ndarray
     chunks: np.ndarray
     queue: np.ndarray
+    kept: np.ndarray
     pending: np.ndarray
     row_of_slot: np.ndarray
     remaining: np.ndarray
-    sent: np.ndarray
-    received: np.ndarray
     jitter: np.ndarray
     losses: np.ndarray
     rates: np.ndarray
@@ -88,7 +113,6 @@ class State(NamedTuple):
 @machine_code
 def push(s, time, what, link, message):  # type: ignore[no-untyped-def]
     """Let something happen to a copy at `time`."""
-    s.messages[message, LIVE] += 1
     put(s, time, what | (link << LINK_SHIFT) | (message << MESSAGE_SHIFT))
 
 
@@ -99,7 +123,7 @@ def has_room(s, spare):  # type: ignore[no-untyped-def]
         s.queue[N_NEAR] + spare <= len(s.near)
         and s.queue[N_FAR] + spare <= len(s.far)
         and s.queue[N_FREE_CHUNKS] >= spare
-        and s.numbers[FREE_PENDING] != NONE
+        and s.numbers[FREE_PENDING] < len(s.pending)
         and s.numbers[FREE_FLOW] != NONE
     )
 
@@ -165,7 +189,7 @@ def retransmit(s, source, target, message, start, latency, offset):  # type: ign
             break
         packets = max(1, int(packets * s.rates[bad, 0]))
         resent = packets * PACKET_BYTES
-        s.sent[s.messages[message, TRAFFIC], source] += resent
+        s.hosts[source, SENT + s.messages[message, TRAFFIC]] += resent
         s.hosts[source, UP_FREE] += transmission(resent, s.hosts[source, UP_PS])
         delay += min(timeout, MAXIMUM_TIMEOUT_NS)
         timeout = min(2 * timeout, MAXIMUM_TIMEOUT_NS)
@@ -175,41 +199,72 @@ def retransmit(s, source, target, message, start, latency, offset):  # type: ign
 @machine_code
 def reserve(s, now, link, message):  # type: ignore[no-untyped-def]
     """Return when a copy starts on the uplink of the link's source, which is then busy with it."""
-    source = s.links[link, SOURCE]
+    source = s.ends[link, SOURCE]
     start = max(now, s.hosts[source, UP_FREE])
     s.hosts[source, UP_FREE] = start + transmission(s.messages[message, SIZE], s.hosts[source, UP_PS])
     return start
 
 
 @machine_code
+def walk(s, link):  # type: ignore[no-untyped-def]
+    """Return the latency of a link's next copy, jitter included."""
+    place = s.links[link, PLACE] & MASK
+    s.links[link, PLACE] = place + PACE
+    return s.links[link, LATENCY] + ((s.links[link, SPREAD] * s.jitter[place]) >> BINARY_PLACES)
+
+
+@machine_code
 def depart(s, start, link, message):  # type: ignore[no-untyped-def]
     """Let the first bit of a copy leave."""
-    source, target = s.links[link, SOURCE], s.links[link, TARGET]
+    source, target = s.ends[link, SOURCE], s.ends[link, TARGET]
     size = s.messages[message, SIZE]
-    count = s.links[link, COUNT]
-    s.links[link, COUNT] = count + 1
     latency = s.links[link, LATENCY]
-    offset = ((source * len(s.hosts) + target) * 2654435761 + count * 40503) & MASK
-    s.sent[s.messages[message, TRAFFIC], source] += size
+    offset = s.links[link, PLACE] & MASK
+    delay = walk(s, link)
+    s.hosts[source, SENT + s.messages[message, TRAFFIC]] += size
     s.numbers[TRANSMISSIONS] += 1
     here, there = s.hosts[source, SIDE], s.hosts[target, SIDE]
     if here != there and here != EVERYWHERE and there != EVERYWHERE:
         start = resend_after(start, latency, s.numbers[HEALS])
         if start >= NEVER_NS:
             return
-    arrival = start + latency + ((s.links[link, SPREAD] * s.jitter[offset]) >> BINARY_PLACES)
+    arrival = start + delay
     if s.numbers[LOSSY]:
         arrival += retransmit(s, source, target, message, start, latency, offset)
     if s.numbers[SHARES] and s.numbers[SLOW_START]:
         ps = max(s.hosts[source, TOGETHER] * 1000 // size, s.hosts[target, DOWN_PS])
         arrival += stall(size, ps, 2 * latency, s.numbers[WINDOW])
+    s.messages[message, LIVE] += 1
     push(s, arrival, ARRIVE, link, message)
+
+
+@machine_code
+def fan_out(s, now, host, but, message):  # type: ignore[no-untyped-def]
+    """Do what :func:`transmit` does with all links of a host but that to `but`, where nothing but jitter delays.
+
+    What the copies have in common is read and written once: nine in ten copies leave here.
+    """
+    first, end, start = s.hosts[host, FIRST_LINK], s.hosts[host, END_LINK], max(now, s.hosts[host, UP_FREE])
+    size = s.messages[message, SIZE]
+    own = transmission(size, s.hosts[host, UP_PS])
+    packed = ARRIVE | (message << MESSAGE_SHIFT)
+    copies = 0
+    for link in range(first, end):
+        if s.ends[link, TARGET] != but:
+            put(s, start + walk(s, link), packed | (link << LINK_SHIFT))
+            start += own
+            copies += 1
+    if copies > 0:
+        s.hosts[host, UP_FREE] = start
+        s.hosts[host, SENT + s.messages[message, TRAFFIC]] += copies * size
+        s.messages[message, LIVE] += copies
+        s.numbers[TRANSMISSIONS] += copies
 
 
 @machine_code
 def join(s, now, link, message):  # type: ignore[no-untyped-def]
     """Let a copy share the uplink with others that leave together."""
-    source = s.links[link, SOURCE]
+    source = s.ends[link, SOURCE]
     if not s.hosts[source, IS_DOWN]:
         start = reserve(s, now, link, message)
         s.hosts[source, TOGETHER] += s.hosts[source, UP_FREE] - start
@@ -218,7 +273,7 @@ def join(s, now, link, message):  # type: ignore[no-untyped-def]
 @machine_code
 def transmit(s, now, link, message):  # type: ignore[no-untyped-def]
     """Put a copy on the uplink of the link's source; one that shares it has joined before, and ends with all."""
-    source = s.links[link, SOURCE]
+    source = s.ends[link, SOURCE]
     if s.hosts[source, IS_DOWN]:
         return
     if s.numbers[SHARES]:
@@ -229,10 +284,11 @@ def transmit(s, now, link, message):  # type: ignore[no-untyped-def]
 
 
 @machine_code
-def release(s, message):  # type: ignore[no-untyped-def]
-    """Forget one copy or kept delivery of a message; the last one finishes it."""
-    s.messages[message, LIVE] -= 1
-    if s.messages[message, LIVE] == 0:
+def release(s, message, count):  # type: ignore[no-untyped-def]
+    """Forget `count` copies or kept deliveries of a message; the last one finishes it."""
+    left = s.messages[message, LIVE] - count
+    s.messages[message, LIVE] = left
+    if left == 0:
         s.finished[s.numbers[N_FINISHED]] = message
         s.numbers[N_FINISHED] += 1
 
@@ -242,7 +298,7 @@ def join_all(s, sendings):  # type: ignore[no-untyped-def]
     """Let what actors sent at one instant share the uplinks: rows of time, link, message."""
     for row in range(len(sendings)):
         if sendings[row, 1] >= 0:
-            s.hosts[s.links[sendings[row, 1], SOURCE], TOGETHER] = 0
+            s.hosts[s.ends[sendings[row, 1], SOURCE], TOGETHER] = 0
     for row in range(len(sendings)):
         if sendings[row, 1] >= 0:
             join(s, sendings[row, 0], sendings[row, 1], sendings[row, 2])
@@ -258,38 +314,42 @@ def accept(s, sendings, row):  # type: ignore[no-untyped-def]
         if sendings[row, 1] >= 0:
             transmit(s, sendings[row, 0], sendings[row, 1], message)
         else:  # the last row of each sending: the message is finished if no copy left
-            s.messages[message, LIVE] += 1
-            release(s, message)
+            release(s, message, 0)
         row += 1
     return row
 
 
 @machine_code
-def is_here(s, time, link, message):  # type: ignore[no-untyped-def]
-    """Let the first copy that a host has be complete at `time`."""
-    target, seen = s.links[link, TARGET], s.messages[message, SEEN_ROW]
-    if seen != NONE:
-        if s.seen[seen, target]:
-            return
-        s.seen[seen, target] = 1
-    push(s, time, COMPLETE, link, message)
+def is_new(s, target, message):  # type: ignore[no-untyped-def]
+    """Return whether a copy is the first one that a host has; it has it from now on."""
+    seen = s.messages[message, SEEN_ROW]
+    if seen == NONE:
+        return True
+    byte, bit = s.seen[seen, target >> 3], 1 << (target & 7)
+    s.seen[seen, target >> 3] = byte | bit
+    return byte & bit == 0
 
 
 @machine_code
 def arrive(s, time, link, message):  # type: ignore[no-untyped-def]
-    """Carry an arriving copy over the downlink; a duplicate takes its time too."""
-    target, size = s.links[link, TARGET], s.messages[message, SIZE]
-    s.received[s.messages[message, TRAFFIC], target] += size
-    ps, down_ps = s.hosts[s.links[link, SOURCE], UP_PS], s.hosts[target, DOWN_PS]
-    last_bit = time + transmission(size, ps)
+    """Carry an arriving copy over the downlink; a duplicate takes its time too, and is then forgotten."""
+    target, size = s.ends[link, TARGET], s.messages[message, SIZE]
+    s.hosts[target, RECEIVED + s.messages[message, TRAFFIC]] += size
+    down_ps = s.hosts[target, DOWN_PS]
     if s.numbers[SHARES] and down_ps != 0:
+        last_bit = time + transmission(size, s.hosts[s.ends[link, SOURCE], UP_PS])
         join_line(s, time, last_bit, link, message)
         return
-    if s.numbers[SLOW_START] and not s.numbers[SHARES]:
-        last_bit += stall(size, max(ps, down_ps), 2 * s.links[link, LATENCY], s.numbers[WINDOW])
     end = max(time, s.hosts[target, DOWN_FREE]) + transmission(size, down_ps)
     s.hosts[target, DOWN_FREE] = end
-    is_here(s, max(end, last_bit), link, message)
+    if not is_new(s, target, message):
+        release(s, message, 1)
+        return
+    ps = s.hosts[s.ends[link, SOURCE], UP_PS]
+    last_bit = time + transmission(size, ps)
+    if s.numbers[SLOW_START] and not s.numbers[SHARES]:
+        last_bit += stall(size, max(ps, down_ps), 2 * s.links[link, LATENCY], s.numbers[WINDOW])
+    push(s, max(end, last_bit), COMPLETE, link, message)
 
 
 @machine_code
@@ -319,7 +379,7 @@ def await_flow(s, target):  # type: ignore[no-untyped-def]
 @machine_code
 def join_line(s, time, last_bit, link, message):  # type: ignore[no-untyped-def]
     """Let a copy share the downlink with all that are there."""
-    target = s.links[link, TARGET]
+    target = s.ends[link, TARGET]
     catch_up(s, target, time)
     ends = s.hosts[target, SERVED_NS] + transmission(s.messages[message, SIZE], s.hosts[target, DOWN_PS])
     flow = s.numbers[FREE_FLOW]
@@ -337,7 +397,6 @@ def join_line(s, time, last_bit, link, message):  # type: ignore[no-untyped-def]
     else:
         s.flows[before, NEXT_FLOW] = flow
     s.hosts[target, N_FLOWS] += 1
-    s.messages[message, LIVE] += 1
     await_flow(s, target)
 
 
@@ -355,56 +414,90 @@ def served(s, time, target, version):  # type: ignore[no-untyped-def]
     s.numbers[FREE_FLOW] = flow
     if s.hosts[target, N_FLOWS] > 0:
         await_flow(s, target)
-    is_here(s, max(time, last_bit), link, message)
-    release(s, message)
+    if is_new(s, target, message):
+        push(s, max(time, last_bit), COMPLETE, link, message)
+    else:
+        release(s, message, 1)
 
 
 @machine_code
-def keep(s, target, message):  # type: ignore[no-untyped-def]
-    """Keep a delivery back, unless somebody is woken or called by it; return whether it was kept."""
+def is_awaited(s, target, message):  # type: ignore[no-untyped-def]
+    """Return whether somebody is woken or called by a delivery."""
     if s.messages[message, REPORTED]:
-        return False
-    row = s.row_of_slot[s.messages[message, SLOT]]
-    if row != NONE and s.remaining[row, target] > 0:
-        s.remaining[row, target] -= 1
-        if s.remaining[row, target] == 0:
-            return False
-    if s.hosts[target, PENDING] == NO_INBOX:
         return True
-    s.hosts[target, N_KEPT] += 1
-    place = s.numbers[FREE_PENDING]
-    s.numbers[FREE_PENDING] = s.pending[place, 1]
-    s.pending[place, 0] = message
-    s.pending[place, 1] = s.hosts[target, PENDING]
-    s.hosts[target, PENDING] = place
-    s.messages[message, LIVE] += 1
-    return True
+    row = s.row_of_slot[s.messages[message, SLOT]]
+    if row == NONE or s.remaining[row, target] == 0:
+        return False
+    s.remaining[row, target] -= 1
+    return s.remaining[row, target] == 0
+
+
+@machine_code
+def keep(s, host, message):  # type: ignore[no-untyped-def]
+    """Keep a delivery back for a host."""
+    s.hosts[host, N_KEPT] += 1
+    place = s.kept[host, END_KEPT]
+    if place & PLACE_MASK == KEPT_ENTRIES:
+        place = begin_row(s, host, place >> PLACE_SHIFT) << PLACE_SHIFT
+    s.pending[place >> PLACE_SHIFT, place & PLACE_MASK] = message
+    s.kept[host, END_KEPT] = place + 1
+
+
+@machine_code
+def begin_row(s, host, last):  # type: ignore[no-untyped-def]
+    """Return a free row of what is kept back, appended to the `last` one of a host; as with chunks."""
+    numbers = s.numbers
+    row = numbers[FREE_PENDING]
+    if row == numbers[PENDING_USED]:
+        numbers[PENDING_USED] = numbers[FREE_PENDING] = row + 1
+    else:
+        numbers[FREE_PENDING] = s.pending[row, NEXT_PENDING]
+    if last == 0:
+        s.kept[host, FIRST_KEPT] = row
+    else:
+        s.pending[last, NEXT_PENDING] = row
+    return row
 
 
 @machine_code
 def complete(s, time, link, message):  # type: ignore[no-untyped-def]
     """Deliver; return whether Python has to do it."""
-    target = s.links[link, TARGET]
+    target = s.ends[link, TARGET]
     if s.hosts[target, IS_DOWN]:
-        if s.messages[message, SEEN_ROW] != NONE:
-            s.seen[s.messages[message, SEEN_ROW], target] = 0
+        seen = s.messages[message, SEEN_ROW]
+        if seen != NONE:
+            s.seen[seen, target >> 3] &= ~(1 << (target & 7))
+        release(s, message, 1)
         return False
+    done = 1
     if s.messages[message, VALIDATE] >= 0:
         push(s, time + s.messages[message, VALIDATE], RELAY, link, message)
-    return not keep(s, target, message)
+        done = 0
+    awaited = is_awaited(s, target, message)
+    if not awaited and s.hosts[target, N_KEPT] != NO_INBOX:
+        keep(s, target, message)
+        done -= 1
+    release(s, message, done)
+    return awaited
 
 
 @machine_code
 def relay(s, time, link, message):  # type: ignore[no-untyped-def]
     """Pass a broadcast on to all neighbours but the one it came from."""
-    source, target = s.links[link, SOURCE], s.links[link, TARGET]
+    source, host = s.ends[link, SOURCE], s.ends[link, TARGET]
+    if s.hosts[host, IS_DOWN]:
+        return
+    if not (s.numbers[SHARES] or s.numbers[LOSSY] or s.numbers[SPLIT]):
+        fan_out(s, time, host, source, message)
+        return
+    first, end = s.hosts[host, FIRST_LINK], s.hosts[host, END_LINK]
     if s.numbers[SHARES]:
-        s.hosts[target, TOGETHER] = 0
-        for onward in range(s.hosts[target, FIRST_LINK], s.hosts[target, END_LINK]):
-            if s.links[onward, TARGET] != source:
+        s.hosts[host, TOGETHER] = 0
+        for onward in range(first, end):
+            if s.ends[onward, TARGET] != source:
                 join(s, time, onward, message)
-    for onward in range(s.hosts[target, FIRST_LINK], s.hosts[target, END_LINK]):
-        if s.links[onward, TARGET] != source:
+    for onward in range(first, end):
+        if s.ends[onward, TARGET] != source:
             transmit(s, time, onward, message)
 
 
@@ -412,48 +505,59 @@ def relay(s, time, link, message):  # type: ignore[no-untyped-def]
 def advance(s, limit, spare):  # type: ignore[no-untyped-def]
     """Let things happen before `limit`; return why the loop stopped.
 
-    Every event adds at most `spare` entries to the queue.
+    Every event adds at most `spare` entries to the queue. A message whose relay Python has to ask is released by
+    Python, when it is done with it.
     """
-    numbers = s.numbers
     while True:
-        if not settle(s) or not has_room(s, spare):
+        if not has_room(s, spare):
             return FULL
-        if s.queue[N_NEAR] == 0 or s.near[0, 0] >= limit:
-            return DONE
-        time, packed = s.near[0, 0], s.near[0, 2]
+        time = head_time(s)
+        if time >= limit:
+            if time < NEVER_NS:
+                return DONE
+            if not settle(s):
+                return FULL
+            time = head_time(s)
+            if time >= limit:
+                return DONE
+        packed = take(s, time)
         what, link = packed & 3, (packed >> LINK_SHIFT) & LINK_MASK
-        message = packed >> MESSAGE_SHIFT
-        take(s)
-        if what == SERVED:
-            served(s, time, link, message)
-            continue
+        message = (packed >> MESSAGE_SHIFT) & MESSAGE_MASK
         stop = DONE
         if what == ARRIVE:
             arrive(s, time, link, message)
         elif what == COMPLETE:
             if complete(s, time, link, message):
                 stop = DELIVERED
-        elif s.hosts[s.links[link, TARGET], MAY_REFUSE]:
+        elif what == SERVED:
+            served(s, time, link, message)
+        elif s.hosts[s.ends[link, TARGET], MAY_REFUSE]:
             stop = ASKS
         else:
             relay(s, time, link, message)
+            release(s, message, 1)
         if stop != DONE:
-            numbers[STOP_TIME], numbers[STOP_LINK], numbers[STOP_MESSAGE] = time, link, message
-            return stop  # Python releases the message when it is done with it
-        release(s, message)
+            s.numbers[STOP_TIME], s.numbers[STOP_LINK], s.numbers[STOP_MESSAGE] = time, link, message
+            return stop
 
 
 @machine_code
-def pull(s, host, out):  # type: ignore[no-untyped-def]
-    """Write the messages kept back for a host to `out`, as long as they are many, oldest first."""
-    count = len(out)
-    place = s.hosts[host, PENDING]
-    for back in range(count):
-        message, older = s.pending[place, 0], s.pending[place, 1]
-        out[count - 1 - back] = message
-        s.pending[place, 1] = s.numbers[FREE_PENDING]
-        s.numbers[FREE_PENDING] = place
-        release(s, message)
-        place = older
-    s.hosts[host, PENDING] = NONE
+def pull(s, host, places, slots):  # type: ignore[no-untyped-def]
+    """Write the messages kept back for a host and their slots, oldest first; return whether all are of one slot."""
+    first, left, done, is_one = s.kept[host, FIRST_KEPT], s.hosts[host, N_KEPT], 0, True
+    last = s.kept[host, END_KEPT] >> PLACE_SHIFT
+    row = first
+    while left > 0:
+        for column in range(min(left, KEPT_ENTRIES)):
+            message = s.pending[row, column]
+            places[done], slots[done] = message, s.messages[message, SLOT]
+            is_one = is_one and slots[done] == slots[0]
+            done += 1
+            release(s, message, 1)
+        left -= KEPT_ENTRIES
+        row = s.pending[row, NEXT_PENDING]
+    s.pending[last, NEXT_PENDING] = s.numbers[FREE_PENDING]
+    s.numbers[FREE_PENDING] = first
+    s.kept[host, END_KEPT] = NOTHING_KEPT
     s.hosts[host, N_KEPT] = 0
+    return is_one

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 
 from simdfl.network import compiled as c
 from simdfl.network import compiled_queue as q
 from simdfl.network.clock import NEVER_NS
-from simdfl.network.links import EVERYWHERE, Links, as_array
+from simdfl.network.links import BINARY_PLACES, EVERYWHERE, Links, as_array
 
 START = 1 << 10
 LINE_BYTES = 64
@@ -19,8 +20,8 @@ LINE_BYTES = 64
 def make_state(links: Links, neighbours: Sequence[Sequence[int]]) -> tuple[c.State, dict[int, int]]:
     """Return the arrays of a network at rest, and the row of each overlay link by ``source * n + target``."""
     n = links.n
-    pairs = [(source, target) for source in range(n) for target in neighbours[source]]
-    n_links = max(1, len(pairs))
+    ends = _overlay_links(neighbours)
+    n_links = max(1, len(ends))
     state = c.State(
         hosts=_zeros((n, c.HOST_COLUMNS)),
         ends=_zeros((n_links, 2), np.uint32),
@@ -39,8 +40,8 @@ def make_state(links: Links, neighbours: Sequence[Sequence[int]]) -> tuple[c.Sta
         pending=_zeros((START, c.PENDING_COLUMNS), np.uint32),
         row_of_slot=np.full(START, c.NONE, dtype=np.int64),
         remaining=_zeros((4, n), np.int32),
-        jitter=np.array(links.jitter, dtype=np.int32),
-        losses=np.array(links.losses),
+        jitter=np.fromiter(links.jitter, np.int32, c.JITTER_TABLE_SIZE),
+        losses=np.fromiter(links.losses, np.float64, c.JITTER_TABLE_SIZE),
         rates=np.zeros((3, 2)),
         bursts=links.bursts,
         flows=_chain(0, START, c.FLOW_COLUMNS),
@@ -48,8 +49,16 @@ def make_state(links: Links, neighbours: Sequence[Sequence[int]]) -> tuple[c.Sta
         numbers=_zeros((c.N_NUMBERS,)),
     )
     _empty(state)
-    _write_overlay(state, pairs, neighbours)
-    return state, {source * n + target: row for row, (source, target) in enumerate(pairs)}
+    _write_overlay(state, ends)
+    keys = ends[:, c.SOURCE] * n + ends[:, c.TARGET]
+    return state, dict(zip(keys.tolist(), range(len(keys)), strict=True))
+
+
+def _overlay_links(neighbours: Sequence[Sequence[int]]) -> np.ndarray:
+    """Return (source, target) of all overlay links, those of a host side by side."""
+    degrees = [len(targets) for targets in neighbours]
+    targets = np.fromiter(chain.from_iterable(neighbours), np.int64, sum(degrees))
+    return np.stack([np.repeat(np.arange(len(neighbours)), degrees), targets], axis=1)
 
 
 def _zeros(shape: tuple[int, ...], dtype: type = np.int64) -> np.ndarray:
@@ -79,16 +88,14 @@ def _empty(state: c.State) -> None:
     state.numbers[[c.FREE_PENDING, c.PENDING_USED]] = 1
 
 
-def _write_overlay(
-    state: c.State, pairs: Sequence[tuple[int, int]], neighbours: Sequence[Sequence[int]]
-) -> None:
+def _write_overlay(state: c.State, ends: np.ndarray) -> None:
     """Write which links each host relays on."""
-    degrees = as_array([len(targets) for targets in neighbours])
+    n = len(state.hosts)
+    degrees = np.bincount(ends[:, c.SOURCE], minlength=n)
     state.hosts[:, c.END_LINK] = np.cumsum(degrees)
     state.hosts[:, c.FIRST_LINK] = state.hosts[:, c.END_LINK] - degrees
-    if pairs:
-        state.ends[:] = pairs
-        state.links[:, c.PLACE] = first_place(state.ends.astype(np.int64), len(neighbours))
+    state.ends[: len(ends)] = ends
+    state.links[: len(ends), c.PLACE] = first_place(ends, n)
 
 
 def first_place(ends: np.ndarray, n: int) -> np.ndarray:
@@ -97,11 +104,13 @@ def first_place(ends: np.ndarray, n: int) -> np.ndarray:
 
 
 def write_links(state: c.State, links: Links, rows: range) -> None:
-    """Write latencies and spreads of some links."""
-    pairs = state.ends[rows.start : rows.stop].tolist()
-    delays = [links.between(source, target) for source, target in pairs]
-    if delays:
-        state.links[rows.start : rows.stop, : c.SPREAD + 1] = delays
+    """Write latencies and spreads of some links, as :meth:`~simdfl.network.links.Links.between` has them."""
+    ends = state.ends[rows.start : rows.stop]
+    regions, access_ns = as_array(links.regions)[ends], as_array(links.access_ns)[ends]
+    latency = np.array(links.region_ns, dtype=np.int64)[regions[:, 0], regions[:, 1]] + access_ns.sum(axis=1)
+    spread = np.array(links.spread, dtype=np.int64)[regions[:, 0], regions[:, 1]]
+    state.links[rows.start : rows.stop, c.LATENCY] = latency
+    state.links[rows.start : rows.stop, c.SPREAD] = (latency * spread) >> BINARY_PLACES
 
 
 def write_lines(state: c.State, links: Links) -> None:

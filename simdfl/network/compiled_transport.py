@@ -32,6 +32,7 @@ from simdfl.network.transport import NOT_RELAYED, Relays, Sending, Transport
 from simdfl.rng import Rng
 
 
+_advance, _accept, _pull, _settle = map(q.Called, (c.advance, c.accept, c.pull, q.settle))
 _LATER = [q.N_RING, q.N_FAR]
 Batch = tuple[list[int], list[Message]]
 """Senders and messages of one slot."""
@@ -97,7 +98,7 @@ class CompiledTransport(Transport):
     def _put_on_uplinks(self, table: np.ndarray) -> None:
         done = 0
         while done < len(table):
-            done = c.accept(self._state, table, done)
+            done = _accept(self._state, table, done)
             self._state = make_room(self._state, self._spare)
 
     def _register(self, sending: Sending) -> tuple[int, tuple[int, ...]]:
@@ -193,7 +194,7 @@ class CompiledTransport(Transport):
 
     def _head_ns(self) -> int:
         while (head_ns := self._present_ns()) == NEVER_NS and self._state.queue[_LATER].any():
-            if not q.settle(self._state):
+            if not _settle(self._state):
                 self._state = make_room(self._state, self._spare)
         return head_ns
 
@@ -204,7 +205,7 @@ class CompiledTransport(Transport):
 
     def _advance(self, limit_ns: int) -> None:
         while True:
-            reason = c.advance(self._state, limit_ns, self._spare)
+            reason = _advance(self._state, limit_ns, self._spare)
             if reason == c.FULL:
                 self._state = make_room(self._state, self._spare)
                 continue
@@ -265,7 +266,7 @@ class CompiledTransport(Transport):
         if count <= 0:
             return []
         places, slots = np.empty((2, count), dtype=np.int64)
-        if c.pull(self._state, host, places, slots):
+        if _pull(self._state, host, places, slots):
             return [self._batch(places)]
         order = np.argsort(slots, kind="stable")
         cuts = np.flatnonzero(np.diff(slots[order])) + 1

@@ -199,10 +199,16 @@ def retransmit(s, source, target, message, start, latency, offset):  # type: ign
 @machine_code
 def reserve(s, now, link, message):  # type: ignore[no-untyped-def]
     """Return when a copy starts on the uplink of the link's source, which is then busy with it."""
-    source = s.ends[link, SOURCE]
+    source = np.int64(s.ends[link, SOURCE])
     start = max(now, s.hosts[source, UP_FREE])
     s.hosts[source, UP_FREE] = start + transmission(s.messages[message, SIZE], s.hosts[source, UP_PS])
     return start
+
+
+@machine_code
+def ends_of(s, link):  # type: ignore[no-untyped-def]
+    """Return source and target of a link."""
+    return np.int64(s.ends[link, SOURCE]), np.int64(s.ends[link, TARGET])
 
 
 @machine_code
@@ -216,7 +222,7 @@ def walk(s, link):  # type: ignore[no-untyped-def]
 @machine_code
 def depart(s, start, link, message):  # type: ignore[no-untyped-def]
     """Let the first bit of a copy leave."""
-    source, target = s.ends[link, SOURCE], s.ends[link, TARGET]
+    source, target = ends_of(s, link)
     size = s.messages[message, SIZE]
     latency = s.links[link, LATENCY]
     offset = s.links[link, PLACE] & MASK
@@ -264,7 +270,7 @@ def fan_out(s, now, host, but, message):  # type: ignore[no-untyped-def]
 @machine_code
 def join(s, now, link, message):  # type: ignore[no-untyped-def]
     """Let a copy share the uplink with others that leave together."""
-    source = s.ends[link, SOURCE]
+    source = np.int64(s.ends[link, SOURCE])
     if not s.hosts[source, IS_DOWN]:
         start = reserve(s, now, link, message)
         s.hosts[source, TOGETHER] += s.hosts[source, UP_FREE] - start
@@ -273,7 +279,7 @@ def join(s, now, link, message):  # type: ignore[no-untyped-def]
 @machine_code
 def transmit(s, now, link, message):  # type: ignore[no-untyped-def]
     """Put a copy on the uplink of the link's source; one that shares it has joined before, and ends with all."""
-    source = s.ends[link, SOURCE]
+    source = np.int64(s.ends[link, SOURCE])
     if s.hosts[source, IS_DOWN]:
         return
     if s.numbers[SHARES]:
@@ -325,7 +331,7 @@ def is_new(s, target, message):  # type: ignore[no-untyped-def]
     seen = s.messages[message, SEEN_ROW]
     if seen == NONE:
         return True
-    byte, bit = s.seen[seen, target >> 3], 1 << (target & 7)
+    byte, bit = np.int64(s.seen[seen, target >> 3]), 1 << (target & 7)
     s.seen[seen, target >> 3] = byte | bit
     return byte & bit == 0
 
@@ -333,7 +339,7 @@ def is_new(s, target, message):  # type: ignore[no-untyped-def]
 @machine_code
 def arrive(s, time, link, message):  # type: ignore[no-untyped-def]
     """Carry an arriving copy over the downlink; a duplicate takes its time too, and is then forgotten."""
-    target, size = s.ends[link, TARGET], s.messages[message, SIZE]
+    target, size = np.int64(s.ends[link, TARGET]), s.messages[message, SIZE]
     s.hosts[target, RECEIVED + s.messages[message, TRAFFIC]] += size
     down_ps = s.hosts[target, DOWN_PS]
     if s.numbers[SHARES] and down_ps != 0:
@@ -379,7 +385,7 @@ def await_flow(s, target):  # type: ignore[no-untyped-def]
 @machine_code
 def join_line(s, time, last_bit, link, message):  # type: ignore[no-untyped-def]
     """Let a copy share the downlink with all that are there."""
-    target = s.ends[link, TARGET]
+    target = np.int64(s.ends[link, TARGET])
     catch_up(s, target, time)
     ends = s.hosts[target, SERVED_NS] + transmission(s.messages[message, SIZE], s.hosts[target, DOWN_PS])
     flow = s.numbers[FREE_FLOW]
@@ -436,7 +442,7 @@ def is_awaited(s, target, message):  # type: ignore[no-untyped-def]
 def keep(s, host, message):  # type: ignore[no-untyped-def]
     """Keep a delivery back for a host."""
     s.hosts[host, N_KEPT] += 1
-    place = s.kept[host, END_KEPT]
+    place = np.int64(s.kept[host, END_KEPT])
     if place & PLACE_MASK == KEPT_ENTRIES:
         place = begin_row(s, host, place >> PLACE_SHIFT) << PLACE_SHIFT
     s.pending[place >> PLACE_SHIFT, place & PLACE_MASK] = message
@@ -462,7 +468,7 @@ def begin_row(s, host, last):  # type: ignore[no-untyped-def]
 @machine_code
 def complete(s, time, link, message):  # type: ignore[no-untyped-def]
     """Deliver; return whether Python has to do it."""
-    target = s.ends[link, TARGET]
+    target = np.int64(s.ends[link, TARGET])
     if s.hosts[target, IS_DOWN]:
         seen = s.messages[message, SEEN_ROW]
         if seen != NONE:
@@ -484,7 +490,7 @@ def complete(s, time, link, message):  # type: ignore[no-untyped-def]
 @machine_code
 def relay(s, time, link, message):  # type: ignore[no-untyped-def]
     """Pass a broadcast on to all neighbours but the one it came from."""
-    source, host = s.ends[link, SOURCE], s.ends[link, TARGET]
+    source, host = ends_of(s, link)
     if s.hosts[host, IS_DOWN]:
         return
     if not (s.numbers[SHARES] or s.numbers[LOSSY] or s.numbers[SPLIT]):
@@ -544,18 +550,18 @@ def advance(s, limit, spare):  # type: ignore[no-untyped-def]
 @machine_code
 def pull(s, host, places, slots):  # type: ignore[no-untyped-def]
     """Write the messages kept back for a host and their slots, oldest first; return whether all are of one slot."""
-    first, left, done, is_one = s.kept[host, FIRST_KEPT], s.hosts[host, N_KEPT], 0, True
-    last = s.kept[host, END_KEPT] >> PLACE_SHIFT
+    first, left, done, is_one = np.int64(s.kept[host, FIRST_KEPT]), s.hosts[host, N_KEPT], 0, True
+    last = np.int64(s.kept[host, END_KEPT]) >> PLACE_SHIFT
     row = first
     while left > 0:
         for column in range(min(left, KEPT_ENTRIES)):
-            message = s.pending[row, column]
+            message = np.int64(s.pending[row, column])
             places[done], slots[done] = message, s.messages[message, SLOT]
             is_one = is_one and slots[done] == slots[0]
             done += 1
             release(s, message, 1)
         left -= KEPT_ENTRIES
-        row = s.pending[row, NEXT_PENDING]
+        row = np.int64(s.pending[row, NEXT_PENDING])
     s.pending[last, NEXT_PENDING] = s.numbers[FREE_PENDING]
     s.numbers[FREE_PENDING] = first
     s.kept[host, END_KEPT] = NOTHING_KEPT

@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from numba import njit, typeof
 
 from simdfl.network.clock import NEVER_NS
@@ -147,7 +148,7 @@ def put(q, time, packed):  # type: ignore[no-untyped-def]
 def put_in_bucket(q, time, packed):  # type: ignore[no-untyped-def]
     """Append an entry to its bucket."""
     bucket = (time >> SLICE_SHIFT) & BUCKET_MASK
-    place = q.buckets[bucket, END]
+    place = np.int64(q.buckets[bucket, END])
     if place & PLACE_MASK == CHUNK_ENTRIES:
         place = begin_chunk(q, bucket, place >> PLACE_SHIFT) << PLACE_SHIFT
     q.buckets[bucket, END] = place + 1
@@ -191,30 +192,20 @@ def draw_in(q):  # type: ignore[no-untyped-def]
 
 
 @machine_code
-def n_due(q):  # type: ignore[no-untyped-def]
-    """Return how many entries the next slice has."""
-    bucket = (q.queue[NEAR_END] >> SLICE_SHIFT) & BUCKET_MASK
-    end = q.buckets[bucket, END]
-    if end == NO_ENTRY:
-        return 0
-    count, chunk = end & PLACE_MASK, q.buckets[bucket, FIRST]
-    while chunk != end >> PLACE_SHIFT:
-        count += CHUNK_ENTRIES
-        chunk = q.chunks[chunk, NEXT_CHUNK]
-    return count
-
-
-@machine_code
-def open_slice(q, count):  # type: ignore[no-untyped-def]
-    """Sort the next bucket, of `count` entries, into the run, which is read to its end and large enough."""
-    numbers = q.queue
+def open_slice(q):  # type: ignore[no-untyped-def]
+    """Sort the next bucket into the run, which is read to its end; return whether there was room."""
+    numbers, count = q.queue, 0
     bucket = (numbers[NEAR_END] >> SLICE_SHIFT) & BUCKET_MASK
-    numbers[NEAR_END] += 1 << SLICE_SHIFT
-    if count > 0:
-        first, last = q.buckets[bucket, FIRST], q.buckets[bucket, END] >> PLACE_SHIFT
+    end = np.int64(q.buckets[bucket, END])
+    if end != NO_ENTRY:
+        first, last = np.int64(q.buckets[bucket, FIRST]), end >> PLACE_SHIFT
+        count = end & PLACE_MASK
         if first == last:
             insert_all(q, first, count)
         else:
+            count += tally(q, first, last, count)
+            if count >= len(q.run):
+                return False
             sort_bucket(q, first, count)
         numbers[N_RING] -= count
         numbers[N_FREE_CHUNKS] += (count + CHUNK_ENTRIES - 1) // CHUNK_ENTRIES
@@ -223,6 +214,8 @@ def open_slice(q, count):  # type: ignore[no-untyped-def]
         q.buckets[bucket, END] = NO_ENTRY
     q.run[count, 0] = NEVER_NS
     numbers[RUN_AT] = 0
+    numbers[NEAR_END] += 1 << SLICE_SHIFT
+    return True
 
 
 @machine_code
@@ -239,30 +232,38 @@ def insert_all(q, chunk, count):  # type: ignore[no-untyped-def]
 
 
 @machine_code
-def sort_bucket(q, first, count):  # type: ignore[no-untyped-def]
-    """Sort chunks into the run: by the lower digit of their times, then by the upper one."""
+def tally(q, first, last, rest):  # type: ignore[no-untyped-def]
+    """Count the digits of all times of a bucket; return how many entries it has before the `rest` in its last chunk."""
     tallies = q.tallies
     for digit in range(DIGIT_MASK + 1):
         tallies[0, digit], tallies[1, digit] = 0, 0
-    chunk, left = first, count
-    while left > 0:
-        for column in range(0, 2 * min(left, CHUNK_ENTRIES), 2):
+    chunk, before = first, 0
+    while True:
+        after = q.chunks[chunk, NEXT_CHUNK] & LARGEST_CHUNK
+        for column in range(0, 2 * (rest if chunk == last else CHUNK_ENTRIES), 2):
             time = q.chunks[chunk, column]
             tallies[0, time & DIGIT_MASK] += 1
             tallies[1, (time >> DIGIT) & DIGIT_MASK] += 1
-        chunk = q.chunks[chunk, NEXT_CHUNK] & LARGEST_CHUNK
-        left -= CHUNK_ENTRIES
-    low, high = 0, 0
+        if chunk == last:
+            return before
+        before += CHUNK_ENTRIES
+        chunk = after
+
+
+@machine_code
+def sort_bucket(q, chunk, count):  # type: ignore[no-untyped-def]
+    """Sort tallied chunks into the run: by the lower digit of their times, then by the upper one."""
+    tallies, low, high = q.tallies, 0, 0
     for digit in range(DIGIT_MASK + 1):
-        low_count, high_count = tallies[0, digit], tallies[1, digit]
+        low_count, high_count = np.int64(tallies[0, digit]), np.int64(tallies[1, digit])
         tallies[0, digit], tallies[1, digit] = low, high
         low += low_count
         high += high_count
-    chunk, left = first, count
+    left = count
     while left > 0:
         for column in range(0, 2 * min(left, CHUNK_ENTRIES), 2):
             time = q.chunks[chunk, column]
-            place = tallies[0, time & DIGIT_MASK]
+            place = np.int64(tallies[0, time & DIGIT_MASK])
             tallies[0, time & DIGIT_MASK] = place + 1
             q.half_sorted[place, 0] = time
             q.half_sorted[place, 1] = q.chunks[chunk, column + 1]
@@ -270,7 +271,7 @@ def sort_bucket(q, first, count):  # type: ignore[no-untyped-def]
         left -= CHUNK_ENTRIES
     for row in range(count):
         time = q.half_sorted[row, 0]
-        place = tallies[1, (time >> DIGIT) & DIGIT_MASK]
+        place = np.int64(tallies[1, (time >> DIGIT) & DIGIT_MASK])
         tallies[1, (time >> DIGIT) & DIGIT_MASK] = place + 1
         q.run[place, 0] = time
         q.run[place, 1] = q.half_sorted[row, 1]
@@ -305,10 +306,6 @@ def settle(q):  # type: ignore[no-untyped-def]
             numbers[NEAR_END] = (q.far[0, 0] >> SLICE_SHIFT) << SLICE_SHIFT
         if not draw_in(q):
             return False
-        count = n_due(q)
-        if count >= len(q.run):
-            return False
-        open_slice(q, count)
-        if not draw_in(q):
+        if not open_slice(q) or not draw_in(q):
             return False
     return True

@@ -140,13 +140,26 @@ def grown(array: np.ndarray, need: int, fill: int = 0) -> np.ndarray:
     return larger
 
 
+def n_due(state: c.State) -> int:
+    """Return how many entries the next slice has."""
+    bucket = (int(state.queue[q.NEAR_END]) >> q.SLICE_SHIFT) & q.BUCKET_MASK
+    chunk, end = state.buckets[bucket].tolist()
+    if end == q.NO_ENTRY:
+        return 0
+    count = end & q.PLACE_MASK
+    while chunk != end >> q.PLACE_SHIFT:
+        count += q.CHUNK_ENTRIES
+        chunk = int(state.chunks[chunk, q.NEXT_CHUNK])
+    return count
+
+
 def make_room(state: c.State, spare: int) -> c.State:
     """Return a state in which `spare` more entries fit wherever they belong, and one more is kept back.
 
     New rows of chains are not written: memory that nobody touches costs neither time nor space.
     """
     queue, numbers, flows = state.queue, state.numbers, state.flows
-    due = q.n_due(state) + 1
+    due = n_due(state) + 1
     chunks = grown(state.chunks, len(state.chunks) + max(0, spare - int(queue[q.N_FREE_CHUNKS])))
     queue[q.N_FREE_CHUNKS] += len(chunks) - len(state.chunks)
     if numbers[c.FREE_FLOW] == c.NONE:

@@ -13,6 +13,8 @@ from simdfl.network.clock import NEVER_NS
 from simdfl.network.links import BINARY_PLACES, EVERYWHERE, Links, as_array
 
 START = 1 << 10
+GROWTH = 4
+"""So many times more chunks are made when there are too few: they are copied seldom, and only those used count."""
 LINE_BYTES = 64
 """What the processor's cache reads at once."""
 
@@ -160,7 +162,9 @@ def make_room(state: c.State, spare: int) -> c.State:
     """
     queue, numbers, flows = state.queue, state.numbers, state.flows
     due = n_due(state) + 1
-    chunks = grown(state.chunks, len(state.chunks) + max(0, spare - int(queue[q.N_FREE_CHUNKS])))
+    chunks = state.chunks
+    if queue[q.N_FREE_CHUNKS] < spare:
+        chunks = grown(chunks, GROWTH * len(chunks) + spare)
     queue[q.N_FREE_CHUNKS] += len(chunks) - len(state.chunks)
     if numbers[c.FREE_FLOW] == c.NONE:
         flows = np.concatenate([flows, _chain(len(flows), 2 * len(flows), c.FLOW_COLUMNS)])

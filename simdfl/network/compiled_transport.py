@@ -262,7 +262,7 @@ class CompiledTransport(Transport):
 
     def pull(self, host: int) -> list[Batch]:
         """Return what is kept back for a host by slot, each oldest first, and keep it no longer."""
-        count = int(self._state.hosts[host, c.N_KEPT])
+        count = self._state.hosts.item(host, c.N_KEPT)
         if count <= 0:
             return []
         places, slots = np.empty((2, count), dtype=np.int64)
@@ -279,7 +279,7 @@ class CompiledTransport(Transport):
     def watch(self, host: int, topic: str, step: int, missing: int) -> None:
         """Report the `missing`-th next delivery of a slot to a host."""
         slot = self._slot(topic, step)
-        row = int(self._state.row_of_slot[slot])
+        row = self._state.row_of_slot.item(slot)
         if row == c.NONE:
             if not missing:
                 return

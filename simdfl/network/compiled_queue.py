@@ -1,8 +1,8 @@
 """The fidelity ``kernel``: what happens next, a queue in four parts that stay in the processor's cache.
 
-A ring of buckets holds, unsorted, what happens within a second, a slice of 66 microseconds each; a heap holds what
-is later still. When a slice begins its bucket is sorted into a run, from which entries are taken one after the
-other; a small heap holds what is added to that slice meanwhile. So most entries are written to the end of a
+A ring of buckets holds, unsorted, what happens within a second, a slice of 66 microseconds each; a heap holds
+what is later still. When a slice begins its bucket is sorted into a run, from which entries are taken one after
+the other; a small heap holds what is added to that slice meanwhile. So most entries are written to the end of a
 bucket, sorted once, by two passes of counting, and read in order: no comparison that a processor could guess
 wrongly, where a heap has ten.
 
@@ -19,61 +19,27 @@ ACM TOMACS 15(3), 2005.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
-from numba import njit, typeof
 
 from simdfl.network.clock import NEVER_NS
+from simdfl.network.compiled_code import machine_code
+from simdfl.network.compiled_sort import (
+    CHUNK_ENTRIES,
+    DIGIT,
+    LARGEST_CHUNK,
+    NEXT_CHUNK,
+    PLACE_MASK,
+    PLACE_SHIFT,
+    insert_all,
+    sort_bucket,
+    tally,
+)
 
-machine_code = njit(cache=True, _nrt=False, forceinline=True)  # type: ignore[call-overload]
-"""Compile and keep on disk.
-
-No function makes an array, so references need no counting, half of the time. LLVM writes callees into their
-callers: the state is two dozen arrays of seven words, which a call would put on the stack each time. (Numba's own
-``inline`` gives the same speed and compiles three times as long.)
-"""
-
-
-
-class Called:
-    """A compiled function as Python calls it: at once, without asking for the types of its arguments.
-
-    They are always the same, and numba's look at two dozen arrays takes 5 microseconds a call, the call itself
-    0.7.
-
-    Parameters
-    ----------
-    function : numba dispatcher
-        What :data:`machine_code` has made.
-    """
-
-    def __init__(self, function: Any) -> None:
-        self._function = function
-        self._code: Callable[..., Any] | None = None
-
-    def __call__(self, *arguments: Any) -> Any:
-        """Call; the first time by numba, which compiles it for the types."""
-        if self._code is not None:
-            return self._code(*arguments)
-        result = self._function(*arguments)
-        self._code = self._function.overloads[tuple(map(typeof, arguments))].entry_point
-        return result
-
-
-DIGIT = 8
 SLICE_SHIFT = 2 * DIGIT
-"""A slice is 2**16 ns, 66 microseconds: its times differ by two digits of one byte."""
-DIGIT_MASK = (1 << DIGIT) - 1
+"""A slice is 2**16 ns, 66 microseconds."""
 N_BUCKETS = 1 << 14
 SPAN = N_BUCKETS << SLICE_SHIFT
 BUCKET_MASK = N_BUCKETS - 1
-# A chunk's row: 15 entries of time and what, and the next chunk. A place is 16 times a chunk plus a number in it.
-CHUNK_ENTRIES = 15
-PLACE_SHIFT, PLACE_MASK = 4, 15
-NEXT_CHUNK, CHUNK_COLUMNS = 31, 32
-LARGEST_CHUNK = (1 << 28) - 1
 # A bucket's row: its first chunk, and the place of its next entry. Chunk 0 is never used; the place behind it
 # means that there is no entry yet, so that one comparison tells that a bucket needs a chunk.
 FIRST, END = range(2)
@@ -194,7 +160,7 @@ def draw_in(q):  # type: ignore[no-untyped-def]
 @machine_code
 def open_slice(q):  # type: ignore[no-untyped-def]
     """Sort the next bucket into the run, which is read to its end; return whether there was room."""
-    numbers, count = q.queue, 0
+    numbers, count = q.queue, np.int64(0)
     bucket = (numbers[NEAR_END] >> SLICE_SHIFT) & BUCKET_MASK
     end = np.int64(q.buckets[bucket, END])
     if end != NO_ENTRY:
@@ -216,65 +182,6 @@ def open_slice(q):  # type: ignore[no-untyped-def]
     numbers[RUN_AT] = 0
     numbers[NEAR_END] += 1 << SLICE_SHIFT
     return True
-
-
-@machine_code
-def insert_all(q, chunk, count):  # type: ignore[no-untyped-def]
-    """Sort one chunk into the run by insertion."""
-    for column in range(0, 2 * count, 2):
-        time, place = q.chunks[chunk, column], column >> 1
-        while place > 0 and q.run[place - 1, 0] > time:
-            q.run[place, 0] = q.run[place - 1, 0]
-            q.run[place, 1] = q.run[place - 1, 1]
-            place -= 1
-        q.run[place, 0] = time
-        q.run[place, 1] = q.chunks[chunk, column + 1]
-
-
-@machine_code
-def tally(q, first, last, rest):  # type: ignore[no-untyped-def]
-    """Count the digits of all times of a bucket; return how many entries it has before the `rest` in its last chunk."""
-    tallies = q.tallies
-    for digit in range(DIGIT_MASK + 1):
-        tallies[0, digit], tallies[1, digit] = 0, 0
-    chunk, before = first, 0
-    while True:
-        after = q.chunks[chunk, NEXT_CHUNK] & LARGEST_CHUNK
-        for column in range(0, 2 * (rest if chunk == last else CHUNK_ENTRIES), 2):
-            time = q.chunks[chunk, column]
-            tallies[0, time & DIGIT_MASK] += 1
-            tallies[1, (time >> DIGIT) & DIGIT_MASK] += 1
-        if chunk == last:
-            return before
-        before += CHUNK_ENTRIES
-        chunk = after
-
-
-@machine_code
-def sort_bucket(q, chunk, count):  # type: ignore[no-untyped-def]
-    """Sort tallied chunks into the run: by the lower digit of their times, then by the upper one."""
-    tallies, low, high = q.tallies, 0, 0
-    for digit in range(DIGIT_MASK + 1):
-        low_count, high_count = np.int64(tallies[0, digit]), np.int64(tallies[1, digit])
-        tallies[0, digit], tallies[1, digit] = low, high
-        low += low_count
-        high += high_count
-    left = count
-    while left > 0:
-        for column in range(0, 2 * min(left, CHUNK_ENTRIES), 2):
-            time = q.chunks[chunk, column]
-            place = np.int64(tallies[0, time & DIGIT_MASK])
-            tallies[0, time & DIGIT_MASK] = place + 1
-            q.half_sorted[place, 0] = time
-            q.half_sorted[place, 1] = q.chunks[chunk, column + 1]
-        chunk = q.chunks[chunk, NEXT_CHUNK] & LARGEST_CHUNK
-        left -= CHUNK_ENTRIES
-    for row in range(count):
-        time = q.half_sorted[row, 0]
-        place = np.int64(tallies[1, (time >> DIGIT) & DIGIT_MASK])
-        tallies[1, (time >> DIGIT) & DIGIT_MASK] = place + 1
-        q.run[place, 0] = time
-        q.run[place, 1] = q.half_sorted[row, 1]
 
 
 @machine_code

@@ -7,14 +7,16 @@ from itertools import chain
 
 import numpy as np
 
-from simdfl.network import compiled as c
 from simdfl.network import compiled_queue as q
+from simdfl.network import compiled_rows as c
+from simdfl.network import compiled_sort as sort
 from simdfl.network.clock import NEVER_NS
+from simdfl.network.conditions import JITTER_TABLE_SIZE
 from simdfl.network.links import BINARY_PLACES, EVERYWHERE, Links, as_array
 
 START = 1 << 10
 GROWTH = 4
-"""So many times more chunks are made when there are too few: they are copied seldom, and only those used count."""
+"""So many times more chunks are made when there are too few: copied seldom, and those never used cost nothing."""
 LINE_BYTES = 64
 """What the processor's cache reads at once."""
 
@@ -34,16 +36,16 @@ def make_state(links: Links, neighbours: Sequence[Sequence[int]]) -> tuple[c.Sta
         far=_zeros((START, 3)),
         run=_zeros((START, 2)),
         half_sorted=_zeros((START, 2)),
-        tallies=_zeros((2, q.DIGIT_MASK + 1), np.uint32),
+        tallies=_zeros((2, sort.DIGIT_MASK + 1), np.uint32),
         buckets=_zeros((q.N_BUCKETS, 2), np.uint32),
-        chunks=_zeros((START, q.CHUNK_COLUMNS)),
+        chunks=_zeros((START, sort.CHUNK_COLUMNS)),
         queue=_zeros((q.N_QUEUE_NUMBERS,)),
         kept=_zeros((n, 2), np.uint32),
         pending=_zeros((START, c.PENDING_COLUMNS), np.uint32),
         row_of_slot=np.full(START, c.NONE, dtype=np.int64),
         remaining=_zeros((4, n), np.int32),
-        jitter=np.fromiter(links.jitter, np.int32, c.JITTER_TABLE_SIZE),
-        losses=np.fromiter(links.losses, np.float64, c.JITTER_TABLE_SIZE),
+        jitter=np.fromiter(links.jitter, np.int32, JITTER_TABLE_SIZE),
+        losses=np.zeros(JITTER_TABLE_SIZE),
         rates=np.zeros((3, 2)),
         bursts=links.bursts,
         flows=_chain(0, START, c.FLOW_COLUMNS),
@@ -116,9 +118,11 @@ def write_links(state: c.State, links: Links, rows: range) -> None:
 
 
 def write_lines(state: c.State, links: Links) -> None:
-    """Write speeds, sides and rates."""
+    """Write speeds, sides, rates, and the draws of losses once there are losses."""
     state.hosts[:, c.UP_PS], state.hosts[:, c.DOWN_PS] = links.up_ps, links.down_ps
     state.hosts[:, c.SIDE] = links.side
+    if links.is_lossy and not state.losses.any():
+        state.losses[:] = links.losses
     state.rates[:, 0], state.rates[:, 1] = links.lost_shares, links.rates
     state.numbers[[c.HEALS, c.SLOW_START, c.SHARES, c.WINDOW, c.LOSSY, c.KEPT, c.SPLIT]] = (
         links.heals_ns,
@@ -148,10 +152,10 @@ def n_due(state: c.State) -> int:
     chunk, end = state.buckets[bucket].tolist()
     if end == q.NO_ENTRY:
         return 0
-    count = end & q.PLACE_MASK
-    while chunk != end >> q.PLACE_SHIFT:
-        count += q.CHUNK_ENTRIES
-        chunk = int(state.chunks[chunk, q.NEXT_CHUNK])
+    count = end & sort.PLACE_MASK
+    while chunk != end >> sort.PLACE_SHIFT:
+        count += sort.CHUNK_ENTRIES
+        chunk = int(state.chunks[chunk, sort.NEXT_CHUNK])
     return count
 
 

@@ -12,9 +12,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from simdfl.kernel import Environment, Inbox
-from simdfl.network import compiled as c
+from simdfl.network import compiled, compiled_kept, compiled_links
 from simdfl.network import compiled_queue as q
+from simdfl.network import compiled_rows as c
 from simdfl.network.clock import NEVER_NS
+from simdfl.network.compiled_code import Called
 from simdfl.network.compiled_state import (
     START,
     first_place,
@@ -31,8 +33,8 @@ from simdfl.network.reports import Reports
 from simdfl.network.transport import NOT_RELAYED, Relays, Sending, Transport
 from simdfl.rng import Rng
 
-
-_advance, _accept, _pull, _settle = map(q.Called, (c.advance, c.accept, c.pull, q.settle))
+_advance, _accept = Called(compiled.advance), Called(compiled_links.accept)
+_pull, _settle = Called(compiled_kept.pull), Called(q.settle)
 _LATER = [q.N_RING, q.N_FAR]
 Batch = tuple[list[int], list[Message]]
 """Senders and messages of one slot."""
@@ -92,7 +94,7 @@ class CompiledTransport(Transport):
         self._mark_seen(places, [sending.source for sending in sendings])
         table = np.array(copies, dtype=np.int64).reshape(-1, 3)
         if self.links.shares_lines:
-            c.join_all(self._state, table)
+            compiled_links.join_all(self._state, table)
         self._put_on_uplinks(table)
 
     def _put_on_uplinks(self, table: np.ndarray) -> None:
@@ -218,7 +220,7 @@ class CompiledTransport(Transport):
                 self._deliver(time_ns, source, target, message, place in self._frames)
                 return
             self._ask(time_ns, source, target, place)
-            c.release(self._state, place, 1)
+            compiled_kept.release(self._state, place, 1)
 
     def _ask(self, time_ns: int, source: int, target: int, place: int) -> None:
         """Pass a broadcast on to whom the relay lets it."""
@@ -231,7 +233,7 @@ class CompiledTransport(Transport):
         ]
         table = np.array(onward, dtype=np.int64).reshape(-1, 3)
         if self.links.shares_lines:
-            c.join_all(self._state, table)
+            compiled_links.join_all(self._state, table)
         self._put_on_uplinks(table)
 
     # ---- hosts

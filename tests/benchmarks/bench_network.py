@@ -20,8 +20,8 @@ rate does not depend on them: event a fifth, SimPy a tenth. Rates are medians by
 machine disturbs less than wall time; ratios are taken within a repeat.
 
 A second table says what part of the kernel's time its compiled loop takes, and how many transmissions the loop
-makes in a second of its own: what compares with loops that serve no actors. The rest is SimPy, the actors' inboxes
-and the network's construction.
+makes in a second of its own: what compares with loops that serve no actors. The rest is SimPy, the inboxes of the
+actors and the network's construction.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ before anybody looks into it, and tells the engine after how many more deliverie
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -43,8 +43,11 @@ class _Wait:
 class Backlog(Protocol):
     """Deliveries to one inbox that an engine keeps back."""
 
-    def pull(self) -> Iterable[Any]:
-        """Return the messages kept back, in the order of arrival; they are then no longer kept."""
+    def pull(self) -> Iterable[tuple[Sequence[int], Sequence[Any]]]:
+        """Return the senders and messages kept back, slot by slot, each in the order of arrival.
+
+        They are then no longer kept.
+        """
 
     def watch(self, topic: str, step: int, missing: int) -> None:
         """Deliver, and do not keep back, the `missing`-th next message of a slot; 0 ends the watch."""
@@ -79,16 +82,24 @@ class Inbox:
             self._watch(slot)
 
     def _pull(self) -> None:
-        """Store what was kept back: it wakes and calls nobody."""
+        """Store what was kept back: it wakes and calls nobody.
+
+        Where no sender is known yet, and as a rule none is, a slot takes all at once.
+        """
         if self._backlog is None:
             return
-        topic: str | None = None
-        step, slot = 0, dict[int, Any]()
-        for message in self._backlog.pull():
-            if message.step != step or message.topic != topic:
-                topic, step = message.topic, message.step
-                slot = self._slots.setdefault((topic, step), {})
-            slot.setdefault(message.sender, message)
+        for senders, messages in self._backlog.pull():
+            key = messages[0].topic, messages[0].step
+            slot, fresh = self._slots.get(key), dict(zip(senders, messages, strict=True))
+            if slot is None and len(fresh) == len(messages):
+                self._slots[key] = fresh
+                continue
+            slot = self._slots.setdefault(key, {})
+            if len(fresh) == len(messages) and slot.keys().isdisjoint(fresh.keys()):
+                slot.update(fresh)
+                continue
+            for sender, message in zip(senders, messages, strict=True):
+                slot.setdefault(sender, message)
 
     def _watch(self, key: Slot) -> None:
         """Tell the engine how many more messages the nearest wait on a slot needs."""

@@ -1,10 +1,14 @@
-"""The fidelity ``kernel``: what happens next, a queue in three parts that stay in the processor's cache.
+"""The fidelity ``kernel``: what happens next, a queue in four parts that stay in the processor's cache.
 
-The near part is a small heap of what happens within the present slice of time; a ring of buckets holds, unsorted,
-what happens within a second; a heap holds the rest. An entry is written once into its bucket, read once when its
-slice begins, and sorted among the few hundred of that slice: a single heap of a million entries would miss the
-cache at every level. Entries of one time keep the order in which they were added: the far heap sorts by sequence,
-a bucket keeps its order, and an entry enters a bucket before any later entry of its time can.
+A ring of buckets holds, unsorted, what happens within a second, a slice of 66 microseconds each; a heap holds
+what is later still. When a slice begins its bucket is sorted into a run, from which entries are taken one after
+the other; a small heap holds what is added to that slice meanwhile. So most entries are written to the end of a
+bucket, sorted once, by two passes of counting, and read in order: no comparison that a processor could guess
+wrongly, where a heap has ten.
+
+Entries of one time keep the order in which they were added. A bucket keeps its order and its sort is stable; what
+is in the run was added before the slice began, so before what is in the small heap; the heaps sort by sequence;
+an entry of the later heap enters a bucket before any later entry of its time can.
 
 References
 ----------
@@ -15,29 +19,34 @@ ACM TOMACS 15(3), 2005.
 
 from __future__ import annotations
 
-from numba import njit
+import numpy as np
 
-machine_code = njit(cache=True, _nrt=False, forceinline=True)  # type: ignore[call-overload]
-"""Compile and keep on disk.
+from simdfl.network.clock import NEVER_NS
+from simdfl.network.compiled_code import machine_code
+from simdfl.network.compiled_sort import (
+    CHUNK_ENTRIES,
+    DIGIT,
+    LARGEST_CHUNK,
+    NEXT_CHUNK,
+    PLACE_MASK,
+    PLACE_SHIFT,
+    insert_all,
+    sort_bucket,
+    tally,
+)
 
-No function makes an array, so references need no counting, half of the time. LLVM writes callees into their
-callers: the state is 19 arrays of seven words, which a call would put on the stack each time. (Numba's own
-``inline`` gives the same speed and compiles three times as long.)
-"""
-
-SLICE_SHIFT = 16
+SLICE_SHIFT = 2 * DIGIT
 """A slice is 2**16 ns, 66 microseconds."""
 N_BUCKETS = 1 << 14
 SPAN = N_BUCKETS << SLICE_SHIFT
 BUCKET_MASK = N_BUCKETS - 1
-# A bucket's row: first and last chunk, number of entries. A chunk's row: entries, their number, the next chunk.
-FIRST, LAST, N_IN_BUCKET = range(3)
-CHUNK_ENTRIES = 15
-N_IN_CHUNK, NEXT_CHUNK, CHUNK_COLUMNS = 30, 31, 32
+# A bucket's row: its first chunk, and the place of its next entry. Chunk 0 is never used; the place behind it
+# means that there is no entry yet, so that one comparison tells that a bucket needs a chunk.
+FIRST, END = range(2)
+NO_ENTRY = CHUNK_ENTRIES
 # Entries of the queue's numbers.
-N_NEAR, N_RING, N_FAR, SEQUENCE, NEAR_END, FREE_CHUNK, N_FREE_CHUNKS = range(7)
-N_QUEUE_NUMBERS = 7
-NO_CHUNK = -1
+N_NEAR, N_RING, N_FAR, SEQUENCE, NEAR_END, FREE_CHUNK, N_FREE_CHUNKS, CHUNKS_USED, RUN_AT = range(9)
+N_QUEUE_NUMBERS = 9
 
 
 @machine_code
@@ -58,7 +67,7 @@ def sift_up(heap, place, time, sequence, packed):  # type: ignore[no-untyped-def
 
 @machine_code
 def drop_head(heap, size):  # type: ignore[no-untyped-def]
-    """Remove the head of a heap; `size` is that without it."""
+    """Remove the head of a heap; `size` is that without it. The head of an empty heap is never."""
     time, sequence, packed = heap[size, 0], heap[size, 1], heap[size, 2]
     place = 0
     while True:
@@ -79,14 +88,17 @@ def drop_head(heap, size):  # type: ignore[no-untyped-def]
     heap[place, 0] = time
     heap[place, 1] = sequence
     heap[place, 2] = packed
+    if size == 0:
+        heap[0, 0] = NEVER_NS
 
 
 @machine_code
 def put(q, time, packed):  # type: ignore[no-untyped-def]
     """Add an entry to the part that its time belongs to."""
     numbers = q.queue
-    if time >= numbers[NEAR_END]:
-        if time < numbers[NEAR_END] + SPAN:
+    ahead = time - numbers[NEAR_END]
+    if ahead >= 0:
+        if ahead < SPAN:
             put_in_bucket(q, time, packed)
             return
         numbers[SEQUENCE] += 1
@@ -101,34 +113,35 @@ def put(q, time, packed):  # type: ignore[no-untyped-def]
 @machine_code
 def put_in_bucket(q, time, packed):  # type: ignore[no-untyped-def]
     """Append an entry to its bucket."""
-    numbers = q.queue
     bucket = (time >> SLICE_SHIFT) & BUCKET_MASK
-    chunk = q.buckets[bucket, LAST]
-    if chunk == NO_CHUNK or q.chunks[chunk, N_IN_CHUNK] == CHUNK_ENTRIES:
-        fresh = numbers[FREE_CHUNK]
-        numbers[FREE_CHUNK] = q.chunks[fresh, NEXT_CHUNK]
-        numbers[N_FREE_CHUNKS] -= 1
-        q.chunks[fresh, N_IN_CHUNK] = 0
-        q.chunks[fresh, NEXT_CHUNK] = NO_CHUNK
-        if chunk == NO_CHUNK:
-            q.buckets[bucket, FIRST] = fresh
-        else:
-            q.chunks[chunk, NEXT_CHUNK] = fresh
-        q.buckets[bucket, LAST] = fresh
-        chunk = fresh
-    count = q.chunks[chunk, N_IN_CHUNK]
-    q.chunks[chunk, 2 * count] = time
-    q.chunks[chunk, 2 * count + 1] = packed
-    q.chunks[chunk, N_IN_CHUNK] = count + 1
-    q.buckets[bucket, N_IN_BUCKET] += 1
-    numbers[N_RING] += 1
+    place = np.int64(q.buckets[bucket, END])
+    if place & PLACE_MASK == CHUNK_ENTRIES:
+        place = begin_chunk(q, bucket, place >> PLACE_SHIFT) << PLACE_SHIFT
+    q.buckets[bucket, END] = place + 1
+    chunk, column = place >> PLACE_SHIFT, 2 * (place & PLACE_MASK)
+    q.chunks[chunk, column] = time
+    q.chunks[chunk, column + 1] = packed
+    q.queue[N_RING] += 1
 
 
 @machine_code
-def take(q):  # type: ignore[no-untyped-def]
-    """Remove the head of the near part; its entry was read before."""
-    q.queue[N_NEAR] -= 1
-    drop_head(q.near, q.queue[N_NEAR])
+def begin_chunk(q, bucket, last):  # type: ignore[no-untyped-def]
+    """Return a free chunk, appended to the `last` one of a bucket.
+
+    The chain of free chunks ends with the first that was never used, which need not be written before.
+    """
+    numbers = q.queue
+    chunk = numbers[FREE_CHUNK] & LARGEST_CHUNK
+    if chunk == numbers[CHUNKS_USED]:
+        numbers[CHUNKS_USED] = numbers[FREE_CHUNK] = chunk + 1
+    else:
+        numbers[FREE_CHUNK] = q.chunks[chunk, NEXT_CHUNK]
+    numbers[N_FREE_CHUNKS] -= 1
+    if last == 0:
+        q.buckets[bucket, FIRST] = chunk
+    else:
+        q.chunks[last, NEXT_CHUNK] = chunk
+    return chunk
 
 
 @machine_code
@@ -146,39 +159,60 @@ def draw_in(q):  # type: ignore[no-untyped-def]
 
 @machine_code
 def open_slice(q):  # type: ignore[no-untyped-def]
-    """Move the next bucket to the near part, which is empty and large enough."""
-    numbers = q.queue
+    """Sort the next bucket into the run, which is read to its end; return whether there was room."""
+    numbers, count = q.queue, np.int64(0)
     bucket = (numbers[NEAR_END] >> SLICE_SHIFT) & BUCKET_MASK
-    chunk = q.buckets[bucket, FIRST]
-    while chunk != NO_CHUNK:
-        for place in range(q.chunks[chunk, N_IN_CHUNK]):
-            numbers[SEQUENCE] += 1
-            time, packed = q.chunks[chunk, 2 * place], q.chunks[chunk, 2 * place + 1]
-            sift_up(q.near, numbers[N_NEAR], time, numbers[SEQUENCE], packed)
-            numbers[N_NEAR] += 1
-        after = q.chunks[chunk, NEXT_CHUNK]
-        q.chunks[chunk, NEXT_CHUNK] = numbers[FREE_CHUNK]
-        numbers[FREE_CHUNK] = chunk
-        numbers[N_FREE_CHUNKS] += 1
-        chunk = after
-    numbers[N_RING] -= q.buckets[bucket, N_IN_BUCKET]
-    q.buckets[bucket, FIRST], q.buckets[bucket, LAST], q.buckets[bucket, N_IN_BUCKET] = NO_CHUNK, NO_CHUNK, 0
+    end = np.int64(q.buckets[bucket, END])
+    if end != NO_ENTRY:
+        first, last = np.int64(q.buckets[bucket, FIRST]), end >> PLACE_SHIFT
+        count = end & PLACE_MASK
+        if first == last:
+            insert_all(q, first, count)
+        else:
+            count += tally(q, first, last, count)
+            if count >= len(q.run):
+                return False
+            sort_bucket(q, first, count)
+        numbers[N_RING] -= count
+        numbers[N_FREE_CHUNKS] += (count + CHUNK_ENTRIES - 1) // CHUNK_ENTRIES
+        q.chunks[last, NEXT_CHUNK] = numbers[FREE_CHUNK]
+        numbers[FREE_CHUNK] = first
+        q.buckets[bucket, END] = NO_ENTRY
+    q.run[count, 0] = NEVER_NS
+    numbers[RUN_AT] = 0
     numbers[NEAR_END] += 1 << SLICE_SHIFT
+    return True
+
+
+@machine_code
+def head_time(q):  # type: ignore[no-untyped-def]
+    """Return when something happens next in the present slice, or ``NEVER_NS``."""
+    return min(q.run[q.queue[RUN_AT], 0], q.near[0, 0])
+
+
+@machine_code
+def take(q, time):  # type: ignore[no-untyped-def]
+    """Remove the head of the present slice, at `time`, and return what it is: of one time the run is first."""
+    numbers = q.queue
+    row = numbers[RUN_AT]
+    if q.run[row, 0] == time:
+        numbers[RUN_AT] = row + 1
+        return q.run[row, 1]
+    packed = q.near[0, 2]
+    numbers[N_NEAR] -= 1
+    drop_head(q.near, numbers[N_NEAR])
+    return packed
 
 
 @machine_code
 def settle(q):  # type: ignore[no-untyped-def]
-    """Bring what happens next into the near part; return whether there was room."""
+    """Open slices until something happens in the present one; return whether there was room."""
     numbers = q.queue
-    while numbers[N_NEAR] == 0 and numbers[N_RING] + numbers[N_FAR] > 0:
+    while head_time(q) == NEVER_NS and numbers[N_RING] + numbers[N_FAR] > 0:
         if numbers[N_RING] == 0:
             numbers[NEAR_END] = (q.far[0, 0] >> SLICE_SHIFT) << SLICE_SHIFT
         if not draw_in(q):
             return False
-        bucket = (numbers[NEAR_END] >> SLICE_SHIFT) & BUCKET_MASK
-        if q.buckets[bucket, N_IN_BUCKET] > len(q.near):
-            return False
-        open_slice(q)
-        if not draw_in(q):
+        if not open_slice(q) or not draw_in(q):
             return False
     return True

@@ -3,55 +3,74 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 
-from simdfl.network import compiled as c
 from simdfl.network import compiled_queue as q
-from simdfl.network.links import Links, as_array
-from simdfl.network.message import Traffic
+from simdfl.network import compiled_rows as c
+from simdfl.network import compiled_sort as sort
+from simdfl.network.clock import NEVER_NS
+from simdfl.network.conditions import JITTER_TABLE_SIZE
+from simdfl.network.links import BINARY_PLACES, EVERYWHERE, Links, as_array
 
-Rows = list[int]
 START = 1 << 10
+GROWTH = 4
+"""So many times more chunks are made when there are too few: copied seldom, and those never used cost nothing."""
+LINE_BYTES = 64
+"""What the processor's cache reads at once."""
 
 
 def make_state(links: Links, neighbours: Sequence[Sequence[int]]) -> tuple[c.State, dict[int, int]]:
     """Return the arrays of a network at rest, and the row of each overlay link by ``source * n + target``."""
     n = links.n
-    pairs = [(source, target) for source in range(n) for target in neighbours[source]]
-    table = np.zeros((max(1, len(pairs)), c.LINK_COLUMNS), dtype=np.int64)
-    if pairs:
-        table[:, : c.TARGET + 1] = pairs
-    hosts = np.zeros((n, c.HOST_COLUMNS), dtype=np.int64)
-    degrees = as_array([len(targets) for targets in neighbours])
-    hosts[:, c.END_LINK] = np.cumsum(degrees)
-    hosts[:, c.FIRST_LINK] = hosts[:, c.END_LINK] - degrees
-    hosts[:, c.PENDING] = c.NO_INBOX
-    numbers = np.zeros(c.N_NUMBERS, dtype=np.int64)
+    ends = _overlay_links(neighbours)
+    n_links = max(1, len(ends))
     state = c.State(
-        hosts=hosts,
-        links=table,
-        messages=np.zeros((START, c.MESSAGE_COLUMNS), dtype=np.int64),
-        seen=np.zeros((16, n), dtype=np.uint8),
-        near=np.zeros((START, 3), dtype=np.int64),
-        far=np.zeros((START, 3), dtype=np.int64),
-        buckets=np.tile(as_array([q.NO_CHUNK, q.NO_CHUNK, 0]), (q.N_BUCKETS, 1)),
-        chunks=_chain(0, START, q.CHUNK_COLUMNS),
-        queue=_empty_queue(START),
-        pending=_chain(0, START, 2),
+        hosts=_zeros((n, c.HOST_COLUMNS)),
+        ends=_zeros((n_links, 2), np.uint32),
+        links=_zeros((n_links, c.LINK_COLUMNS)),
+        messages=_zeros((START, c.MESSAGE_COLUMNS)),
+        seen=_zeros((16, (n + 7) // 8), np.uint8),
+        near=_zeros((START, 3)),
+        far=_zeros((START, 3)),
+        run=_zeros((START, 2)),
+        half_sorted=_zeros((START, 2)),
+        tallies=_zeros((2, sort.DIGIT_MASK + 1), np.uint32),
+        buckets=_zeros((q.N_BUCKETS, 2), np.uint32),
+        chunks=_zeros((START, sort.CHUNK_COLUMNS)),
+        queue=_zeros((q.N_QUEUE_NUMBERS,)),
+        kept=_zeros((n, 2), np.uint32),
+        pending=_zeros((START, c.PENDING_COLUMNS), np.uint32),
         row_of_slot=np.full(START, c.NONE, dtype=np.int64),
-        remaining=np.zeros((4, n), dtype=np.int32),
-        sent=np.zeros((len(Traffic), n), dtype=np.int64),
-        received=np.zeros((len(Traffic), n), dtype=np.int64),
-        jitter=np.array(links.jitter, dtype=np.int32),
-        losses=np.array(links.losses),
+        remaining=_zeros((4, n), np.int32),
+        jitter=np.fromiter(links.jitter, np.int32, JITTER_TABLE_SIZE),
+        losses=np.zeros(JITTER_TABLE_SIZE),
         rates=np.zeros((3, 2)),
         bursts=links.bursts,
         flows=_chain(0, START, c.FLOW_COLUMNS),
-        finished=np.zeros(START, dtype=np.int64),
-        numbers=numbers,
+        finished=_zeros((START,)),
+        numbers=_zeros((c.N_NUMBERS,)),
     )
-    return state, {source * n + target: row for row, (source, target) in enumerate(pairs)}
+    _empty(state)
+    _write_overlay(state, ends)
+    keys = ends[:, c.SOURCE] * n + ends[:, c.TARGET]
+    return state, dict(zip(keys.tolist(), range(len(keys)), strict=True))
+
+
+def _overlay_links(neighbours: Sequence[Sequence[int]]) -> np.ndarray:
+    """Return (source, target) of all overlay links, those of a host side by side."""
+    degrees = [len(targets) for targets in neighbours]
+    targets = np.fromiter(chain.from_iterable(neighbours), np.int64, sum(degrees))
+    return np.stack([np.repeat(np.arange(len(neighbours)), degrees), targets], axis=1)
+
+
+def _zeros(shape: tuple[int, ...], dtype: type = np.int64) -> np.ndarray:
+    """Return zeros that begin with a line of the processor's cache, so that rows of one line lie in one."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    memory = np.zeros(size + LINE_BYTES, dtype=np.uint8)
+    first = -memory.ctypes.data % LINE_BYTES
+    return memory[first : first + size].view(dtype).reshape(shape)
 
 
 def _chain(first: int, end: int, columns: int) -> np.ndarray:
@@ -62,32 +81,57 @@ def _chain(first: int, end: int, columns: int) -> np.ndarray:
     return rows
 
 
-def _empty_queue(n_chunks: int) -> np.ndarray:
-    numbers = np.zeros(q.N_QUEUE_NUMBERS, dtype=np.int64)
-    numbers[q.N_FREE_CHUNKS] = n_chunks
-    return numbers
+def _empty(state: c.State) -> None:
+    """Let nothing be on its way and nothing kept; the first row of a chain of rows means that there is none."""
+    state.near[0, 0] = state.run[0, 0] = NEVER_NS
+    state.buckets[:, q.END] = q.NO_ENTRY
+    state.queue[[q.FREE_CHUNK, q.CHUNKS_USED]] = 1
+    state.queue[q.N_FREE_CHUNKS] = len(state.chunks) - 1
+    state.hosts[:, c.N_KEPT] = c.NO_INBOX
+    state.kept[:, c.END_KEPT] = c.NOTHING_KEPT
+    state.numbers[[c.FREE_PENDING, c.PENDING_USED]] = 1
+
+
+def _write_overlay(state: c.State, ends: np.ndarray) -> None:
+    """Write which links each host relays on."""
+    n = len(state.hosts)
+    degrees = np.bincount(ends[:, c.SOURCE], minlength=n)
+    state.hosts[:, c.END_LINK] = np.cumsum(degrees)
+    state.hosts[:, c.FIRST_LINK] = state.hosts[:, c.END_LINK] - degrees
+    state.ends[: len(ends)] = ends
+    state.links[: len(ends), c.PLACE] = first_place(ends, n)
+
+
+def first_place(ends: np.ndarray, n: int) -> np.ndarray:
+    """Return where links, (k, 2) rows of ends, begin in the table of jitter: the offset of their first copy."""
+    return (ends[:, c.SOURCE] * n + ends[:, c.TARGET]) * 2654435761 & c.MASK
 
 
 def write_links(state: c.State, links: Links, rows: range) -> None:
-    """Write latencies and spreads of some links."""
-    pairs = state.links[rows.start : rows.stop, : c.TARGET + 1].tolist()
-    delays = [links.between(source, target) for source, target in pairs]
-    if delays:
-        state.links[rows.start : rows.stop, c.LATENCY : c.SPREAD + 1] = delays
+    """Write latencies and spreads of some links, as :meth:`~simdfl.network.links.Links.between` has them."""
+    ends = state.ends[rows.start : rows.stop]
+    regions, access_ns = as_array(links.regions)[ends], as_array(links.access_ns)[ends]
+    latency = np.array(links.region_ns, dtype=np.int64)[regions[:, 0], regions[:, 1]] + access_ns.sum(axis=1)
+    spread = np.array(links.spread, dtype=np.int64)[regions[:, 0], regions[:, 1]]
+    state.links[rows.start : rows.stop, c.LATENCY] = latency
+    state.links[rows.start : rows.stop, c.SPREAD] = (latency * spread) >> BINARY_PLACES
 
 
 def write_lines(state: c.State, links: Links) -> None:
-    """Write speeds, sides and rates."""
+    """Write speeds, sides, rates, and the draws of losses once there are losses."""
     state.hosts[:, c.UP_PS], state.hosts[:, c.DOWN_PS] = links.up_ps, links.down_ps
     state.hosts[:, c.SIDE] = links.side
+    if links.is_lossy and not state.losses.any():
+        state.losses[:] = links.losses
     state.rates[:, 0], state.rates[:, 1] = links.lost_shares, links.rates
-    state.numbers[[c.HEALS, c.SLOW_START, c.SHARES, c.WINDOW, c.LOSSY, c.KEPT]] = (
+    state.numbers[[c.HEALS, c.SLOW_START, c.SHARES, c.WINDOW, c.LOSSY, c.KEPT, c.SPLIT]] = (
         links.heals_ns,
         links.slow_start,
         links.shares_lines,
         links.window_bytes,
         links.is_lossy,
         links.kept,
+        any(side != EVERYWHERE for side in links.side),
     )
 
 
@@ -95,28 +139,46 @@ def grown(array: np.ndarray, need: int, fill: int = 0) -> np.ndarray:
     """Return an array with at least `need` rows, at least doubled if it must grow."""
     if need <= len(array):
         return array
-    more = max(need, 2 * len(array)) - len(array)
-    return np.concatenate([array, np.full((more, *array.shape[1:]), fill, dtype=array.dtype)])
+    larger = _zeros((max(need, 2 * len(array)), *array.shape[1:]), array.dtype.type)
+    larger[: len(array)] = array
+    if fill:
+        larger[len(array) :] = fill
+    return larger
+
+
+def n_due(state: c.State) -> int:
+    """Return how many entries the next slice has."""
+    bucket = (int(state.queue[q.NEAR_END]) >> q.SLICE_SHIFT) & q.BUCKET_MASK
+    chunk, end = state.buckets[bucket].tolist()
+    if end == q.NO_ENTRY:
+        return 0
+    count = end & sort.PLACE_MASK
+    while chunk != end >> sort.PLACE_SHIFT:
+        count += sort.CHUNK_ENTRIES
+        chunk = int(state.chunks[chunk, sort.NEXT_CHUNK])
+    return count
 
 
 def make_room(state: c.State, spare: int) -> c.State:
-    """Return a state in which `spare` more entries fit wherever they belong, and one more is kept back."""
-    queue = state.queue
-    bucket = (int(queue[q.NEAR_END]) >> q.SLICE_SHIFT) & q.BUCKET_MASK
-    due = int(state.buckets[bucket, q.N_IN_BUCKET])
-    near = grown(state.near, int(queue[q.N_NEAR]) + due + spare)
-    far = grown(state.far, int(queue[q.N_FAR]) + spare)
-    pending, chunks, flows = state.pending, state.chunks, state.flows
-    if state.numbers[c.FREE_PENDING] == c.NONE:
-        pending = np.concatenate([pending, _chain(len(pending), 2 * len(pending), 2)])
-        state.numbers[c.FREE_PENDING] = len(state.pending)
-    if state.numbers[c.FREE_FLOW] == c.NONE:
-        flows = np.concatenate([flows, _chain(len(flows), 2 * len(flows), c.FLOW_COLUMNS)])
-        state.numbers[c.FREE_FLOW] = len(state.flows)
+    """Return a state in which `spare` more entries fit wherever they belong, and one more is kept back.
+
+    New rows of chains are not written: memory that nobody touches costs neither time nor space.
+    """
+    queue, numbers, flows = state.queue, state.numbers, state.flows
+    due = n_due(state) + 1
+    chunks = state.chunks
     if queue[q.N_FREE_CHUNKS] < spare:
-        size, more = len(chunks), max(len(chunks), spare)
-        chunks = np.concatenate([chunks, _chain(size, size + more, q.CHUNK_COLUMNS)])
-        chunks[-1, -1] = queue[q.FREE_CHUNK]
-        queue[q.FREE_CHUNK] = size
-        queue[q.N_FREE_CHUNKS] += more
-    return state._replace(near=near, far=far, pending=pending, chunks=chunks, flows=flows)
+        chunks = grown(chunks, GROWTH * len(chunks) + spare)
+    queue[q.N_FREE_CHUNKS] += len(chunks) - len(state.chunks)
+    if numbers[c.FREE_FLOW] == c.NONE:
+        flows = np.concatenate([flows, _chain(len(flows), 2 * len(flows), c.FLOW_COLUMNS)])
+        numbers[c.FREE_FLOW] = len(state.flows)
+    return state._replace(
+        near=grown(state.near, int(queue[q.N_NEAR]) + spare),
+        far=grown(state.far, int(queue[q.N_FAR]) + spare),
+        run=grown(state.run, due),
+        half_sorted=grown(state.half_sorted, due),
+        chunks=chunks,
+        pending=grown(state.pending, int(numbers[c.FREE_PENDING]) + 1),
+        flows=flows,
+    )

@@ -12,16 +12,32 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from simdfl.kernel import Environment, Inbox
-from simdfl.network import compiled as c
+from simdfl.network import compiled, compiled_kept, compiled_links
 from simdfl.network import compiled_queue as q
+from simdfl.network import compiled_rows as c
 from simdfl.network.clock import NEVER_NS
-from simdfl.network.compiled_state import START, grown, make_room, make_state, write_lines, write_links
+from simdfl.network.compiled_code import Called
+from simdfl.network.compiled_state import (
+    START,
+    first_place,
+    grown,
+    make_room,
+    make_state,
+    write_lines,
+    write_links,
+)
 from simdfl.network.conditions import Conditions
 from simdfl.network.links import Links
 from simdfl.network.message import Message
 from simdfl.network.reports import Reports
 from simdfl.network.transport import NOT_RELAYED, Relays, Sending, Transport
 from simdfl.rng import Rng
+
+_advance, _accept = Called(compiled.advance), Called(compiled_links.accept)
+_pull, _settle = Called(compiled_kept.pull), Called(q.settle)
+_LATER = [q.N_RING, q.N_FAR]
+Batch = tuple[list[int], list[Message]]
+"""Senders and messages of one slot."""
 
 
 class CompiledTransport(Transport):
@@ -37,9 +53,11 @@ class CompiledTransport(Transport):
         self._n_links = len(self._link_rows)
         write_links(self._state, self.links, range(self._n_links))
         write_lines(self._state, self.links)
-        self._sent, self._received = self._state.sent, self._state.received
+        self._sent = self._state.hosts[:, c.SENT : c.SENT + c.TRAFFIC_COLUMNS].T
+        self._received = self._state.hosts[:, c.RECEIVED : c.RECEIVED + c.TRAFFIC_COLUMNS].T
         self._spare = 2 + max((len(targets) for targets in neighbours), default=0)
-        self._messages: list[Message | None] = [None] * START
+        self._messages = np.full(START, None, dtype=object)
+        self._senders = np.full(START, None, dtype=object)
         self._frames: set[int] = set()
         self._free_messages = list(range(START - 1, -1, -1))
         self._free_seen = list(range(len(self._state.seen) - 1, -1, -1))
@@ -76,20 +94,20 @@ class CompiledTransport(Transport):
         self._mark_seen(places, [sending.source for sending in sendings])
         table = np.array(copies, dtype=np.int64).reshape(-1, 3)
         if self.links.shares_lines:
-            c.join_all(self._state, table)
+            compiled_links.join_all(self._state, table)
         self._put_on_uplinks(table)
 
     def _put_on_uplinks(self, table: np.ndarray) -> None:
         done = 0
         while done < len(table):
-            done = c.accept(self._state, table, done)
+            done = _accept(self._state, table, done)
             self._state = make_room(self._state, self._spare)
 
     def _register(self, sending: Sending) -> tuple[int, tuple[int, ...]]:
         """Return a place for a message and its row there."""
         message = sending.message
         place = self._free_place()
-        self._messages[place] = message
+        self._messages[place], self._senders[place] = message, message.sender
         is_reported = sending.is_frame or self.on_delivery is not None or self._reports.is_heard(message.topic)
         if sending.is_frame:
             self._frames.add(place)
@@ -103,12 +121,13 @@ class CompiledTransport(Transport):
             message.traffic,
             seen,
             0,
+            0,
         )
 
     def _report_all(self, message: Message) -> None:
         """Report all that is in flight of a slot and sender."""
         key = (message.topic, message.step, message.sender)
-        for place, other in enumerate(self._messages):
+        for place, other in enumerate(self._messages.tolist()):
             if other is not None and (other.topic, other.step, other.sender) == key:
                 self._state.messages[place, c.REPORTED] = 1
 
@@ -116,7 +135,8 @@ class CompiledTransport(Transport):
         rows = self._state.messages[places, c.SEEN_ROW]
         is_flood = rows != c.NONE
         self._state.seen[rows[is_flood]] = 0
-        self._state.seen[rows[is_flood], np.array(sources)[is_flood]] = 1
+        flooding = np.array(sources)[is_flood]
+        self._state.seen[rows[is_flood], flooding >> 3] = 1 << (flooding & 7)
 
     # ---- places and rows
 
@@ -129,7 +149,7 @@ class CompiledTransport(Transport):
         rows = state.messages[finished, c.SEEN_ROW]
         self._free_seen += rows[rows != c.NONE].tolist()
         for place in finished.tolist():
-            self._messages[place] = None
+            self._messages[place] = self._senders[place] = None
             self._frames.discard(place)
             self._free_messages.append(place)
         state.numbers[c.N_FINISHED] = 0
@@ -141,7 +161,8 @@ class CompiledTransport(Transport):
                 messages=grown(self._state.messages, size + 1), finished=grown(self._state.finished, size + 1)
             )
             self._free_messages = list(range(2 * size - 1, size - 1, -1))
-            self._messages += [None] * size
+            self._messages = np.append(self._messages, np.full(size, None, dtype=object))
+            self._senders = np.append(self._senders, np.full(size, None, dtype=object))
         return self._free_messages.pop()
 
     def _free_seen_row(self) -> int:
@@ -163,44 +184,47 @@ class CompiledTransport(Transport):
         if row is None:
             row = self._link_rows[key] = self._n_links
             self._n_links += 1
-            self._state = self._state._replace(links=grown(self._state.links, self._n_links))
-            self._state.links[row] = source, target, *self.links.between(source, target), 0
+            self._state = self._state._replace(
+                ends=grown(self._state.ends, self._n_links), links=grown(self._state.links, self._n_links)
+            )
+            self._state.ends[row] = source, target
+            place = first_place(np.array([[source, target]]), self._n)[0]
+            self._state.links[row] = *self.links.between(source, target), place
         return row
 
     # ---- running
 
     def _head_ns(self) -> int:
-        while self._state.queue[q.N_NEAR] == 0:
-            if not self._state.queue[q.N_RING] and not self._state.queue[q.N_FAR]:
-                return NEVER_NS
-            if not q.settle(self._state):
+        while (head_ns := self._present_ns()) == NEVER_NS and self._state.queue[_LATER].any():
+            if not _settle(self._state):
                 self._state = make_room(self._state, self._spare)
-        return int(self._state.near[0, 0])
+        return head_ns
+
+    def _present_ns(self) -> int:
+        """Return what :func:`compiled_queue.head_time` does; calling that would take ten times as long."""
+        state = self._state
+        return min(state.run.item(state.queue.item(q.RUN_AT), 0), state.near.item(0))
 
     def _advance(self, limit_ns: int) -> None:
         while True:
-            reason = c.advance(self._state, limit_ns, self._spare)
+            reason = _advance(self._state, limit_ns, self._spare)
             if reason == c.FULL:
                 self._state = make_room(self._state, self._spare)
                 continue
             if reason == c.DONE:
                 return
             time_ns, link, place = self._state.numbers[c.STOP_TIME : c.STOP_MESSAGE + 1].tolist()
-            source, target = self._state.links[link, : c.TARGET + 1].tolist()
+            source, target = self._state.ends[link].tolist()
             message = self._messages[place]
-            assert message is not None
-            if reason == c.ASKS:
-                self._ask(time_ns, source, target, place)
-            else:
-                self._deliver(time_ns, source, target, message, place in self._frames)
-            c.release(self._state, place)
             if reason == c.DELIVERED:
+                self._deliver(time_ns, source, target, message, place in self._frames)
                 return
+            self._ask(time_ns, source, target, place)
+            compiled_kept.release(self._state, place, 1)
 
     def _ask(self, time_ns: int, source: int, target: int, place: int) -> None:
         """Pass a broadcast on to whom the relay lets it."""
         message, relays = self._messages[place], self.relays
-        assert message is not None
         assert relays is not None
         onward = [
             (time_ns, self._link(target, neighbour), place)
@@ -209,7 +233,7 @@ class CompiledTransport(Transport):
         ]
         table = np.array(onward, dtype=np.int64).reshape(-1, 3)
         if self.links.shares_lines:
-            c.join_all(self._state, table)
+            compiled_links.join_all(self._state, table)
         self._put_on_uplinks(table)
 
     # ---- hosts
@@ -217,7 +241,7 @@ class CompiledTransport(Transport):
     def attach(self, host: int, inbox: Inbox) -> None:
         """Deliver what arrives at `host` to `inbox`, which takes what is kept back for it."""
         super().attach(host, inbox)
-        self._state.hosts[host, c.PENDING] = c.NONE
+        self._state.hosts[host, c.N_KEPT] = 0
         inbox.take_from(Kept(self, host))
 
     def filter_relays(self, relays: Relays, may_refuse: frozenset[int]) -> None:
@@ -238,19 +262,26 @@ class CompiledTransport(Transport):
 
     # ---- what is kept back
 
-    def pull(self, host: int) -> list[Message]:
-        """Return the messages kept back for a host, oldest first, and keep them no longer."""
-        count = int(self._state.hosts[host, c.N_KEPT])
-        if not count:
+    def pull(self, host: int) -> list[Batch]:
+        """Return what is kept back for a host by slot, each oldest first, and keep it no longer."""
+        count = self._state.hosts.item(host, c.N_KEPT)
+        if count <= 0:
             return []
-        places = np.empty(count, dtype=np.int64)
-        c.pull(self._state, host, places)
-        return [message for place in places.tolist() if (message := self._messages[place]) is not None]
+        places, slots = np.empty((2, count), dtype=np.int64)
+        if _pull(self._state, host, places, slots):
+            return [self._batch(places)]
+        order = np.argsort(slots, kind="stable")
+        cuts = np.flatnonzero(np.diff(slots[order])) + 1
+        return [self._batch(part) for part in np.split(places[order], cuts)]
+
+    def _batch(self, places: np.ndarray) -> Batch:
+        """Return senders and messages; as arrays of objects many are taken at once."""
+        return self._senders[places].tolist(), self._messages[places].tolist()
 
     def watch(self, host: int, topic: str, step: int, missing: int) -> None:
         """Report the `missing`-th next delivery of a slot to a host."""
         slot = self._slot(topic, step)
-        row = int(self._state.row_of_slot[slot])
+        row = self._state.row_of_slot.item(slot)
         if row == c.NONE:
             if not missing:
                 return
@@ -272,7 +303,7 @@ class CompiledTransport(Transport):
     def listen(self, topic: str) -> None:
         """Report every message of a topic."""
         self._reports.listen(topic)
-        for place, message in enumerate(self._messages):
+        for place, message in enumerate(self._messages.tolist()):
             if message is not None and message.topic == topic:
                 self._state.messages[place, c.REPORTED] = 1
 
@@ -283,8 +314,8 @@ class Kept:
     def __init__(self, transport: CompiledTransport, host: int) -> None:
         self._transport, self._host = transport, host
 
-    def pull(self) -> list[Message]:
-        """Return the messages kept back, oldest first."""
+    def pull(self) -> list[Batch]:
+        """Return what is kept back by slot, each oldest first."""
         return self._transport.pull(self._host)
 
     def watch(self, topic: str, step: int, missing: int) -> None:

@@ -18,6 +18,7 @@ speed is lost to their retransmissions (contention).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import isinf, log1p
 
 import numpy as np
@@ -80,12 +81,16 @@ class Links:
         self.shares_lines = self.conditions.shares_lines
         self.kept = round((1.0 - self.conditions.contention) * KEPT_ONE)
         self.jitter = jitter_table(self.rng.stream("jitter"), self.conditions.jitter_tail)
-        self.losses = loss_table(self.rng.stream("loss"))
         self.loss = self.conditions.loss
         self.bursts = self._draw_bursts()
         self.side = [EVERYWHERE] * self.n
         self.regions: list[int] = self.conditions.regions.tolist()
         self.refresh()
+
+    @cached_property
+    def losses(self) -> list[float]:
+        """Draws of packet losses; without loss nobody asks for them."""
+        return loss_table(self.rng.stream("loss"))
 
     def _draw_bursts(self) -> np.ndarray:
         """Return the changes of each peer's line, (peers, changes) int64; without bursts there are none.

@@ -141,12 +141,11 @@ class Transport(ABC):
         present_ns = last_ns(self._env.now) + 1
         while True:
             self._hand_over()
-            limit_ns = max(present_ns, first_ns(self._env.peek()))
-            if self._head_ns() >= limit_ns:
+            limit_ns, head_ns = max(present_ns, first_ns(self._env.peek())), self._head_ns()
+            if head_ns >= limit_ns:
                 break
             self._advance(limit_ns)
         self._running = False
-        head_ns = self._head_ns()
         if head_ns < NEVER_NS:
             self._wake(to_seconds(head_ns))
 

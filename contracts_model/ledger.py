@@ -163,6 +163,7 @@ class StepLedger(Contract):
         if self._abort_if_too_few(ctx):
             return
         if self.terms.withheld == Withheld.TRUSTED:
+            self.work("dealings by trust")
             self._lock(ctx, 0, self.registry.active_mask())
         else:
             self.beacon.open_epoch(ctx, 0)

@@ -83,6 +83,7 @@ class Rewards(Contract):
         self.paid[round] = 1
         active = self.registry.active_mask()
         for peer, amount in enumerate(amounts):
+            self.work("amounts looked at")
             self.work("amounts above zero", amount > 0)
             if amount and active >> peer & 1:
                 self.treasury.pay_from_pot(self.registry.address_of(peer), amount)

@@ -1,7 +1,7 @@
 """Measure the prices of arithmetic and memory: ``python tests/evm/calibrate.py [--plays N]``.
 
 Random plays run on the compiled twins of the contracts; ``contracts_model/data/computing_gas.csv`` is written
-anew. To be run after any change of a contract, its twin or the compiler; takes some twenty minutes.
+anew. To be run after any change of a contract, its twin or the compiler; takes some forty minutes.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def measure(plays: int) -> list[Measured]:
 def main() -> int:
     """Measure, solve, write; fail where a price is no whole number or something is left unexplained."""
     parser = argparse.ArgumentParser(description="Measure the prices of arithmetic and memory on the twins.")
-    parser.add_argument("--plays", type=int, default=400)
+    parser.add_argument("--plays", type=int, default=3_500)
     table, problems = [], []
     solutions = solve_all(by_function(measure(parser.parse_args().plays)))
     for (contract, function), (prices, conflicts) in sorted(solutions.items()):

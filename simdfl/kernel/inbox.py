@@ -37,6 +37,7 @@ class _Wait:
     event: Event
     need: int
     senders: frozenset[int] | None
+    order: Sequence[int]
     done: bool = False
 
 
@@ -160,8 +161,9 @@ class Inbox:
 
     @staticmethod
     def _collected(slot: dict[int, Any], wait: _Wait, complete: bool) -> Collected:
-        chosen = slot if wait.senders is None else {s: m for s, m in slot.items() if s in wait.senders}
-        return Collected({sender: chosen[sender] for sender in sorted(chosen)}, complete)
+        if wait.senders is None:
+            return Collected({sender: slot[sender] for sender in _ascending(slot)}, complete)
+        return Collected({sender: slot[sender] for sender in wait.order if sender in slot}, complete)
 
     def collect(
         self,
@@ -187,8 +189,7 @@ class Inbox:
             Its value is a :class:`Collected`.
         """
         self._pull()
-        senders = None if isinstance(need, int) else frozenset(need)
-        wait = _Wait(Event(self._env), need if isinstance(need, int) else len(need), senders)
+        wait = self._make_wait(need)
         slot = self._slots.get((topic, step), {})
         if self._have(slot, wait) >= wait.need:
             return wait.event.succeed(self._collected(slot, wait, complete=True))
@@ -199,6 +200,11 @@ class Inbox:
         if deadline_s is not None:
             self._env.at(deadline_s, lambda: self._give_up(topic, step, wait), DEADLINE)
         return wait.event
+
+    def _make_wait(self, need: int | Collection[int]) -> _Wait:
+        if isinstance(need, int):
+            return _Wait(Event(self._env), need, None, ())
+        return _Wait(Event(self._env), len(need), frozenset(need), sorted(set(need)))
 
     def _give_up(self, topic: str, step: int, wait: _Wait) -> None:
         if wait.done:
@@ -229,3 +235,9 @@ class Inbox:
                 del table[slot]
                 if table is self._waits:
                     self._watch(slot)
+
+
+def _ascending(slot: dict[int, Any]) -> Iterable[int]:
+    """Return the senders of a slot in ascending order; where none is missing, without sorting."""
+    is_full = bool(slot) and min(slot) == 0 and max(slot) == len(slot) - 1
+    return range(len(slot)) if is_full else sorted(slot)

@@ -58,6 +58,7 @@ class CompiledTransport(Transport):
         self._spare = 2 + max((len(targets) for targets in neighbours), default=0)
         self._messages = np.full(START, None, dtype=object)
         self._senders = np.full(START, None, dtype=object)
+        self._new_ends: list[tuple[int, int]] = []
         self._frames: set[int] = set()
         self._free_messages = list(range(START - 1, -1, -1))
         self._free_seen = list(range(len(self._state.seen) - 1, -1, -1))
@@ -92,12 +93,14 @@ class CompiledTransport(Transport):
         for message in twice:
             self._report_all(message)
         self._mark_seen(places, [sending.source for sending in sendings])
+        self._put_on_uplinks(copies)
+
+    def _put_on_uplinks(self, copies: list[int]) -> None:
+        """Let copies leave: time, link and message of each, one after the other."""
+        self._write_new_links()
         table = np.array(copies, dtype=np.int64).reshape(-1, 3)
         if self.links.shares_lines:
             compiled_links.join_all(self._state, table)
-        self._put_on_uplinks(table)
-
-    def _put_on_uplinks(self, table: np.ndarray) -> None:
         done = 0
         while done < len(table):
             done = _accept(self._state, table, done)
@@ -184,13 +187,21 @@ class CompiledTransport(Transport):
         if row is None:
             row = self._link_rows[key] = self._n_links
             self._n_links += 1
-            self._state = self._state._replace(
-                ends=grown(self._state.ends, self._n_links), links=grown(self._state.links, self._n_links)
-            )
-            self._state.ends[row] = source, target
-            place = first_place(np.array([[source, target]]), self._n)[0]
-            self._state.links[row] = *self.links.between(source, target), place
+            self._new_ends.append((source, target))
         return row
+
+    def _write_new_links(self) -> None:
+        """Write the links that have got a row since the last time, all at once."""
+        if not self._new_ends:
+            return
+        ends, first = np.array(self._new_ends), self._n_links - len(self._new_ends)
+        state = self._state = self._state._replace(
+            ends=grown(self._state.ends, self._n_links), links=grown(self._state.links, self._n_links)
+        )
+        state.ends[first : self._n_links] = ends
+        state.links[first : self._n_links, c.PLACE] = first_place(ends, self._n)
+        write_links(state, self.links, range(first, self._n_links))
+        self._new_ends.clear()
 
     # ---- running
 
@@ -226,15 +237,11 @@ class CompiledTransport(Transport):
         """Pass a broadcast on to whom the relay lets it."""
         message, relays = self._messages[place], self.relays
         assert relays is not None
-        onward = [
-            (time_ns, self._link(target, neighbour), place)
-            for neighbour in self._neighbours[target]
-            if neighbour != source and relays(target, neighbour, message)
-        ]
-        table = np.array(onward, dtype=np.int64).reshape(-1, 3)
-        if self.links.shares_lines:
-            compiled_links.join_all(self._state, table)
-        self._put_on_uplinks(table)
+        onward: list[int] = []
+        for neighbour in self._neighbours[target]:
+            if neighbour != source and relays(target, neighbour, message):
+                onward += (time_ns, self._link(target, neighbour), place)
+        self._put_on_uplinks(onward)
 
     # ---- hosts
 

@@ -51,7 +51,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Measure the prices of arithmetic and memory on the twins.")
     parser.add_argument("--plays", type=int, default=3_500)
     table, problems = [], []
-    solutions = solve_all(by_function(measure(parser.parse_args().plays)))
+    rows = measure(parser.parse_args().plays)
+    solutions = solve_all(by_function(rows))
     for (contract, function), (prices, conflicts) in sorted(solutions.items()):
         for features, gas in conflicts[:3]:
             problems.append(f"{contract}.{function}: {gas} gas is not explained by {features}")
@@ -63,7 +64,7 @@ def main() -> int:
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(("contract", "function", "what", "gas"))
         writer.writerows(table)
-    print(f"{len(table)} prices; {len(problems)} problems")
+    print(f"{len(table)} prices from {len(rows)} measured calls; {len(problems)} problems")
     print("\n".join(problems))
     return 1 if problems else 0
 

@@ -94,13 +94,18 @@ def solve(equations: Equations, usual: Mapping[str, Fraction] | None = None) -> 
         elif left:
             conflicts.append((features, gas))
     for name in [name for name in names if usual and name in usual]:
-        if all(price.denominator == 1 for price in _substitute(solved).values()):
-            break
         row = {place[name]: Fraction(1)}
         left = _reduce(row, usual[name] if usual else Fraction(0), solved)
         if row:
-            _keep(row, left, solved)
+            tried = dict(solved)
+            _keep(row, left, tried)
+            solved = tried if _fractions(tried) < _fractions(solved) else solved
     return {names[at]: price for at, price in _substitute(solved).items() if price}, conflicts
+
+
+def _fractions(solved: Mapping[int, tuple[Row, Fraction]]) -> int:
+    """Return how many prices would be no whole numbers."""
+    return sum(price.denominator != 1 for price in _substitute(solved).values())
 
 
 def _keep(row: Row, left: Fraction, solved: dict[int, tuple[Row, Fraction]]) -> None:

@@ -93,6 +93,15 @@ def test_every_beacon_is_executed_again(tmp_path: Path, scheme: str) -> None:
     assert ("an unbiased beacon" in missing(outcome)) == (scheme != "albatross")
 
 
+def test_sharings_proven_on_chain_are_verified_with_the_receipts(tmp_path: Path) -> None:
+    outcome = audited(tmp_path, 2, ("{group: ideal,", "{verification: on_chain, group: ideal,"))
+    assert (outcome.exit_status, outcome.level) == (0, 2)
+    assert any("verified on chain, and again" in note for note in outcome.findings.notes)
+    deployment = tmp_path / "run" / "deployment.json"
+    deployment.write_text(deployment.read_text().replace('"proves_dealings": true', '"proves_dealings": false'))
+    assert audit(tmp_path / "run").exit_status in (1, 2)
+
+
 def test_the_page_escapes_what_strangers_wrote(tmp_path: Path) -> None:
     outcome = audited(tmp_path, 0)
     outcome.findings.require("receipts", False, 1, "<script>alert(1)</script>", "<b>")

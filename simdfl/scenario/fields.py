@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import (
     AfterValidator,
@@ -18,8 +18,10 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
+    SerializerFunctionWrapHandler,
     StringConstraints,
     WithJsonSchema,
+    model_serializer,
 )
 from pydantic_core import PydanticCustomError
 
@@ -33,9 +35,22 @@ PARAMS = "Parameters of that entry of the shelf, by name."
 
 
 class Section(BaseModel):
-    """Base of all parts of a scenario: frozen, strict and closed to unknown keys."""
+    """Base of all parts of a scenario: frozen, strict and closed to unknown keys.
+
+    Fields named in ``unwritten`` are written only where they differ from their default, so that a run that does
+    not use them keeps its digest.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    unwritten: ClassVar[tuple[str, ...]] = ()
+
+    @model_serializer(mode="wrap")
+    def _omit_ordinary(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = handler(self)
+        for key in self.unwritten:
+            if getattr(self, key) == type(self).model_fields[key].get_default(call_default_factory=True):
+                written.pop(key, None)
+        return written
 
 
 def mistake(sentence: str, *paths: Path) -> PydanticCustomError:

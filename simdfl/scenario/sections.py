@@ -5,9 +5,9 @@ A check that needs two sections stands in ``schema``.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, model_validator
 
 from simdfl.scenario.fields import (
     PARAMS,
@@ -36,26 +36,16 @@ from simdfl.scenario.fields import (
 )
 
 
-def _without(written: dict[str, Any], section: Section, keys: tuple[str, ...]) -> dict[str, Any]:
-    """Return what is written of a section without those of the keys that have their default."""
-    ordinary = {key for key in keys if getattr(section, key) == type(section).model_fields[key].default}
-    return {key: value for key, value in written.items() if key not in ordinary}
-
-
 class RuleConfig(Section):
     """An aggregation rule of the baselines that let one choose, or a pre-aggregator and what follows it."""
+
+    unwritten = ("then",)
 
     name: ShelfName = Field(default="mean", description="Rule or pre-aggregator, a name on the shelf.")
     params: Params = Field(default_factory=dict, description=PARAMS)
     then: RuleConfig | None = Field(
         default=None, description="What follows a pre-aggregator: a rule, or another one with its own then."
     )
-
-    @model_serializer(mode="wrap")
-    def _omit_nothing(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Write no ``then`` where nothing follows, so that a plain rule keeps its digest and its two lines."""
-        written: dict[str, Any] = handler(self)
-        return written if self.then is not None else {k: v for k, v in written.items() if k != "then"}
 
 
 class Arithmetic(Section):
@@ -97,6 +87,8 @@ class Anchoring(Section):
 class Gossip(Section):
     """How peers with models of their own exchange them (gossip_sgd, async_gossip)."""
 
+    unwritten = ("partners",)
+
     order: Literal["combine_and_adapt", "adapt_then_combine"] = Field(
         default="combine_and_adapt",
         description=(
@@ -121,12 +113,6 @@ class Gossip(Section):
             "one by a random matching of the links."
         ),
     )
-
-    @model_serializer(mode="wrap")
-    def _omit_partners(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Write no partners where all neighbours are, so that such a run keeps its digest."""
-        written: dict[str, Any] = handler(self)
-        return written if self.partners != "all" else {k: v for k, v in written.items() if k != "partners"}
 
 
 class Protocol(Section):
@@ -223,11 +209,10 @@ class NatConfig(Section):
     share: float = Field(ge=0, lt=1, description="Share of the peers that cannot be dialled; they are drawn.")
 
 
-OPTIONAL_CONDITIONS = ("initial_window", "flows", "contention", "bursts", "nat", "clock_skew_ms")
-
-
 class Network(Section):
     """Latencies, bandwidths and losses of the links."""
+
+    unwritten = ("initial_window", "flows", "contention", "bursts", "nat", "clock_skew_ms")
 
     fidelity: ShelfName = Field(
         default="event", description="How copies are moved: event, kernel (compiled) or arrival (no queues)."
@@ -276,16 +261,11 @@ class Network(Section):
     gossip: GossipConfig = Field(default_factory=GossipConfig, description="How broadcasts spread.")
     validate_ms: Milliseconds = Field(default=0.1, description="Time to check a message before relaying it, ms.")
 
-    @model_serializer(mode="wrap")
-    def _omit_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Write no condition that an ordinary run lacks, so that it keeps its digest."""
-        written: dict[str, Any] = handler(self)
-        omitted = [key for key in OPTIONAL_CONDITIONS if getattr(self, key) == Network.model_fields[key].default]
-        return {key: value for key, value in written.items() if key not in omitted}
-
 
 class DatasetConfig(Section):
     """The public training data."""
+
+    unwritten = ("folder",)
 
     name: ShelfName = Field(default="digits", description="Dataset, a name on the shelf.")
     params: Params = Field(default_factory=dict, description=PARAMS)
@@ -293,11 +273,6 @@ class DatasetConfig(Section):
         default=None,
         description="Folder of the data files; null: the environment's SIMDFL_DATA, else the cache folder.",
     )
-
-    @model_serializer(mode="wrap")
-    def _omit_nothing(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Write no folder where none is given, so that data without files keep their digest."""
-        return _without(handler(self), self, ("folder",))
 
 
 class ModelConfig(Section):
@@ -344,6 +319,8 @@ class Privacy(Section):
 class Learning(Section):
     """What is learned."""
 
+    unwritten = ("nominal_parameters", "nominal_flops", "precision")
+
     dataset: DatasetConfig = Field(default_factory=DatasetConfig, description="The training data.")
     privacy: Privacy = Field(default_factory=Privacy, description="Who holds which records.")
     model: ModelConfig = Field(default_factory=ModelConfig, description="The model.")
@@ -370,14 +347,11 @@ class Learning(Section):
             raise mistake("has no meaning alone; add nominal_parameters or remove it", ("nominal_flops",))
         return self
 
-    @model_serializer(mode="wrap")
-    def _omit_ordinary(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Write neither nominal sizes nor a precision where they are ordinary: such a run keeps its digest."""
-        return _without(handler(self), self, ("nominal_parameters", "nominal_flops", "precision"))
-
 
 class Beacon(Section):
     """Shared randomness: by publicly verifiable secret sharing, or by something weaker to compare with."""
+
+    unwritten = ("verification",)
 
     scheme: Literal[
         "pvss_ldei", "pvss_scrape", "pvss_schoenmakers", "albatross", "commit_reveal", "randao", "ideal"
@@ -409,12 +383,6 @@ class Beacon(Section):
             "each one before it counts (on_chain, pvss_ldei alone)."
         ),
     )
-
-    @model_serializer(mode="wrap")
-    def _omit_ordinary(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Write the usual verification nowhere, so that such a run keeps its digest."""
-        written: dict[str, Any] = handler(self)
-        return {key: value for key, value in written.items() if (key, value) != ("verification", "disputes")}
 
 
 class SourceConfig(Section):
@@ -461,6 +429,8 @@ class Blobs(Section):
 class Chain(Section):
     """The blockchain; null keeps the profile's value."""
 
+    unwritten = ("source", "reorgs", "demand", "expiry_s", "blobs")
+
     profile: ShelfName = Field(default="app_chain", description="Chain profile, a name on the shelf.")
     block_time_s: BlockTime | None = Field(default=None, description="Mean time between blocks, s.")
     gas_limit: BlockGas | None = Field(default=None, description="Gas that fits into one block.")
@@ -480,13 +450,6 @@ class Chain(Section):
     expiry_s: Expiry | None = Field(
         default=None, description="Time after which a waiting transaction is dropped, seconds; null: never."
     )
-
-    @model_serializer(mode="wrap")
-    def _omit_ordinary(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Write what is not used nowhere, so that such a run keeps its digest."""
-        ordinary: dict[str, Any] = {"source": None, "reorgs": [], "demand": None, "expiry_s": None, "blobs": None}
-        written: dict[str, Any] = handler(self)
-        return {key: value for key, value in written.items() if ordinary.get(key, ...) != value}
 
 
 class Contribution(Section):
@@ -509,6 +472,8 @@ class Contribution(Section):
 
 class Contracts(Section):
     """Stakes, rewards and deadlines, fixed before the first registration."""
+
+    unwritten = ("contribution",)
 
     deposit_wei: Wei = Field(default=32 * 10**18, description="Stake of each peer, wei.")
     reward_wei: Wei = Field(default=10**15, description="Reward of a peer for a step, wei.")
@@ -541,12 +506,6 @@ class Contracts(Section):
     recover_s: Count = Field(default=90, description="Time for recovering withheld secrets, whole seconds.")
     vote_s: Count = Field(default=90, description="Time for voting on an accusation, whole seconds.")
     report_s: Count = Field(default=20, description="Time for publishing projections and norms, whole seconds.")
-
-    @model_serializer(mode="wrap")
-    def _omit_ordinary(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Write contributions only where they are rewarded, so that all other runs keep their digest."""
-        written: dict[str, Any] = handler(self)
-        return {key: value for key, value in written.items() if key != "contribution" or value is not None}
 
 
 class Output(Section):

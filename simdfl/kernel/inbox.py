@@ -85,18 +85,14 @@ class Inbox:
     def _pull(self) -> None:
         """Store what was kept back: it wakes and calls nobody.
 
-        Where no sender is known yet, and as a rule none is, a slot takes all at once.
+        Where no sender is known yet and none comes twice, and so it is as a rule, a slot takes all at once.
         """
         if self._backlog is None:
             return
         for senders, messages in self._backlog.pull():
-            key = messages[0].topic, messages[0].step
-            slot, fresh = self._slots.get(key), dict(zip(senders, messages, strict=True))
-            if slot is None and len(fresh) == len(messages):
-                self._slots[key] = fresh
-                continue
-            slot = self._slots.setdefault(key, {})
-            if len(fresh) == len(messages) and slot.keys().isdisjoint(fresh.keys()):
+            slot = self._slots.setdefault((messages[0].topic, messages[0].step), {})
+            fresh = dict(zip(senders, messages, strict=True))
+            if len(fresh) == len(messages) and slot.keys().isdisjoint(fresh):
                 slot.update(fresh)
                 continue
             for sender, message in zip(senders, messages, strict=True):

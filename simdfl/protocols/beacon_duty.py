@@ -103,6 +103,11 @@ class BeaconDuty(Duty):
         """Return how many sharings each dealer makes for an epoch."""
         return -(-len(self.outputs(epoch)) // self.peer.job.terms.packing(len(receivers)))
 
+    @property
+    def _gossips_dealings(self) -> bool:
+        """Whether sharings travel by gossip and peers check them."""
+        return isinstance(self.peer.job.scheme, BeaconScheme) and not self.peer.job.terms.proves_dealings
+
     # ---- dealing
 
     def deal_epochs(self) -> Life:
@@ -118,7 +123,7 @@ class BeaconDuty(Duty):
                 continue
             opened_s = self.peer.env.now
             yield from self._deal(epoch, receivers)
-            if isinstance(self.peer.job.scheme, BeaconScheme) and not self.peer.job.terms.proves_dealings:
+            if self._gossips_dealings:
                 self.peer.also(self._check_dealings(epoch, receivers, opened_s))
             epoch += 1
 
@@ -132,15 +137,13 @@ class BeaconDuty(Duty):
         dealt = self.epochs[epoch] = make_epoch(*self._make_dealings(epoch, receivers, threshold))
         if isinstance(job.scheme, BeaconScheme):
             job.dealt_bytes.setdefault(epoch, []).append(dealt.size_bytes)
-        if job.terms.proves_dealings:
-            peer.chain.submit("beacon", "deal", epoch, dealt.root)
-            yield from self._prove_all(epoch, receivers, dealt)
-            return
-        if isinstance(job.scheme, BeaconScheme):
+        if self._gossips_dealings:
             peer.network.broadcast(
                 job.messenger.make(peer, "DEALING", epoch, dealt, dealt.size_bytes, dealt.root, Traffic.BEACON)
             )
         peer.chain.submit("beacon", "deal", epoch, dealt.root)
+        if job.terms.proves_dealings:
+            yield from self._prove_all(epoch, receivers, dealt)
 
     def _prove_all(self, epoch: int, receivers: list[int], dealt: DealtEpoch) -> Life:
         """Have one's sharings verified on chain, in their order.

@@ -13,7 +13,7 @@ import numpy as np
 from contracts_model.beacon import mask_bytes
 from simdfl.protocols.arithmetic import JUDGEMENT_MARGIN
 from simdfl.protocols.job import StepRecord
-from simdfl.protocols.parts import Commitment, Report, commit_gradient
+from simdfl.protocols.parts import Commitment, Report, are_wrong, commit_gradient
 
 if TYPE_CHECKING:
     from simdfl.protocols.verified import VerifiedPeer
@@ -163,12 +163,9 @@ class Judge:
         true, norms = self._peer.job.math.true_reports(
             record.beacon, record.roster, [opened[who] for who in peers], record.aggregates
         )
-        wrong = []
-        for row, who in enumerate(peers):
-            report = reports[who]
-            if report is not None and not report.is_right(position, true[row, position], norms[row, position]):
-                wrong.append(who)
-        return wrong
+        heard = [report for who in peers if (report := reports[who]) is not None]
+        is_wrong = are_wrong(heard, position, true[:, position], norms[:, position])
+        return [who for who, wrong in zip(peers, is_wrong) if wrong]
 
     def _is_committed(self, record: StepRecord, who: int, position: int, opened: Commitment) -> bool:
         """Check an opened part against the hash that its contributor signed and posted."""

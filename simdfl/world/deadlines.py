@@ -129,16 +129,16 @@ def check_dealing_time(scenario: Scenario, profile: ChainProfile) -> None:
     UserError
         If the first lock, or that of a later epoch, comes before the last dispute can be included.
     """
-    n, c = scenario.peers.count, scenario.contracts
-    device, scheme = DEVICES[scenario.peers.device], make_beacon(scheme_name(scenario), "ideal")
-    outputs = scenario.beacon.epoch_outputs
     if scenario.beacon.verification == "on_chain":
         check_proving_time(scenario, profile)
         return
+    n, c = scenario.peers.count, scenario.contracts
+    device, scheme = DEVICES[scenario.peers.device], make_beacon(scheme_name(scenario), "ideal")
+    outputs = scenario.beacon.epoch_outputs
     threshold, packing = beacon_shape(scenario, n)
     dealings = -(-outputs // packing) * n
     checking_s = scheme.verify_exponentiations(n, threshold) * dealings * device.group_exp_s
-    block_s = (profile.finality_blocks + 1) * profile.block_time_s + profile.timing.lag_s
+    epoch_s = epoch_length_s(scenario, profile)
     judgement_s = profile.span_s(profile.finality_blocks + profile.depth + JUDGEMENT_BLOCKS)
     needed_s = max(c.deal_s / 2, checking_s) + judgement_s
     if c.deal_s < needed_s:
@@ -146,11 +146,17 @@ def check_dealing_time(scenario: Scenario, profile: ChainProfile) -> None:
             f"contracts.deal_s: {c.deal_s} s is too short to check {n} dealings of {outputs} outputs and to "
             f"dispute one; use at least {2 * needed_s:.0f} or fewer beacon.epoch_outputs"
         )
-    if outputs * BLOCKS_PER_STEP * block_s < needed_s:
+    if epoch_s < needed_s:
         raise UserError(
-            f"beacon.epoch_outputs: {outputs} outputs last {outputs * BLOCKS_PER_STEP * block_s:.0f} s, but "
-            f"dealings are judged only after {needed_s:.0f} s; use more outputs or a shorter contracts.deal_s"
+            f"beacon.epoch_outputs: {outputs} outputs last {epoch_s:.0f} s, but dealings are judged only after "
+            f"{needed_s:.0f} s; use more outputs or a shorter contracts.deal_s"
         )
+
+
+def epoch_length_s(scenario: Scenario, profile: ChainProfile) -> float:
+    """Return how long an epoch's outputs last at least, in simulated seconds."""
+    block_s = (profile.finality_blocks + 1) * profile.block_time_s + profile.timing.lag_s
+    return scenario.beacon.epoch_outputs * BLOCKS_PER_STEP * block_s
 
 
 def check_proving_time(scenario: Scenario, profile: ChainProfile) -> None:
@@ -184,16 +190,15 @@ def check_proving_time(scenario: Scenario, profile: ChainProfile) -> None:
             f"use at least {2 * each_gas}"
         )
     blocks = math.ceil(outputs * n * each_gas / (profile.gas_limit // 2))
-    first_s = profile.span_s(blocks + profile.finality_blocks + profile.depth + INCLUSION_BLOCKS)
+    turns = profile.finality_blocks + profile.depth + INCLUSION_BLOCKS
+    first_s = profile.span_s(blocks + turns)
     if scenario.contracts.deal_s < first_s:
         raise UserError(
             f"contracts.deal_s: {scenario.contracts.deal_s} s is too short to verify {outputs * n} sharings on "
             f"chain, {blocks} blocks of gas; use at least {first_s:.0f} or fewer beacon.epoch_outputs"
         )
-    turns = profile.finality_blocks + profile.depth + INCLUSION_BLOCKS
     later_s = max(first_s, outputs * profile.span_s(turns))
-    block_s = (profile.finality_blocks + 1) * profile.block_time_s + profile.timing.lag_s
-    epoch_s = outputs * BLOCKS_PER_STEP * block_s
+    epoch_s = epoch_length_s(scenario, profile)
     if epoch_s < later_s:
         raise UserError(
             f"beacon.verification: an epoch of {outputs} outputs lasts {epoch_s:.0f} s, but verifying the next "
